@@ -1,0 +1,68 @@
+"""What happened, as values, and the Notifier that hands them out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+LOG = logging.getLogger("flowbook")
+
+ANY = "*"
+"""Register for this to hear of every event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One committed change of state: of the flow when ``atom`` is empty, else of that atom.
+
+    ``kind`` is ``flow``, ``task`` or ``retry``; ``at`` seconds since the epoch; ``attempt`` counts from 1 and is 0
+    where there is none.
+    """
+
+    run: str
+    flow: str
+    kind: str
+    atom: str
+    state: str
+    old_state: str
+    at: float
+    attempt: int = 0
+
+
+Listener = Callable[[Notice], None]
+
+
+class Notifier:
+    """Calls listeners in the order in which they were registered, those for one state and those for any alike.
+
+    A listener that raises is logged and harms nothing.
+    """
+
+    def __init__(self) -> None:
+        self._listeners: list[tuple[str, Listener]] = []
+
+    def __bool__(self) -> bool:
+        """Return whether anybody listens: events are not even made otherwise."""
+        return bool(self._listeners)
+
+    def register(self, state: str, listener: Listener) -> None:
+        """Call ``listener`` with each notice of ``state``, or with every one for `ANY`."""
+        self._listeners.append((state, listener))
+
+    def deregister(self, state: str, listener: Listener) -> bool:
+        """Stop calling ``listener`` for ``state``; return whether it was registered."""
+        try:
+            self._listeners.remove((state, listener))
+        except ValueError:
+            return False
+        return True
+
+    def notify(self, notice: Notice) -> None:
+        """Hand ``notice`` to all who listen for its state, in the calling thread."""
+        for state, listener in tuple(self._listeners):
+            if state in (ANY, notice.state):
+                try:
+                    listener(notice)
+                except Exception:
+                    LOG.exception("a listener failed on %s of %s", notice.state, notice.atom or notice.flow)

@@ -1,0 +1,185 @@
+"""Compilation: a declared flow becomes a plan of integer arrays, and a networkx graph for those who ask for it.
+
+One pass over the declaration, in the order in which atoms may run, without recursion: each atom is given a node, its
+edges and, for each argument, the nearest provider. All wiring errors are collected and raised together.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Collection
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from flowbook.atoms.base import Atom
+from flowbook.atoms.task import Task
+from flowbook.exceptions import CompilationFailure, Problem, WrongType
+from flowbook.flows.base import Flow
+from flowbook.flows.frames import Frame, frame_of
+from flowbook.flows.graph import GraphFlow
+from flowbook.flows.inputs import missing_inputs
+from flowbook.flows.linear import LinearFlow
+from flowbook.flows.plan import Plan, Scope, Span
+from flowbook.flows.scopes import Visible
+
+if TYPE_CHECKING:
+    import networkx
+
+
+class Compilation:
+    """What compiling a flow gives: the ``flow``, its ``plan``, and its ``graph``."""
+
+    def __init__(self, flow: Flow | Atom, plan: Plan) -> None:
+        self.flow = flow
+        self.plan = plan
+
+    @cached_property
+    def graph(self) -> networkx.DiGraph[str]:
+        """The frozen graph of the flow: a node for the name of each atom and mark, an edge for each "comes before".
+
+        Made in one linear pass when it is first asked for; the engine runs on the plan.
+        """
+        import networkx
+
+        graph: networkx.DiGraph[str] = networkx.DiGraph(name=self.plan.flow_name)
+        graph.add_nodes_from(self.plan.names)
+        graph.add_edges_from(self.plan.edges())
+        return networkx.freeze(graph)
+
+
+def compile_flow(flow: Flow | Atom, inputs: Collection[str] | None = None) -> Compilation:
+    """Return the compilation of ``flow``; a single task is a flow of its own.
+
+    ``inputs`` names what is given from outside: every other symbol needs a provider (None: not checked). The garbage
+    collector is off meanwhile: nothing that is made here is garbage. Raises CompilationFailure with every wiring
+    error found, and WrongType when ``flow`` is neither.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        compiler = _Compiler(flow)
+        compiler.walk()
+        compiler.check(inputs)
+        return Compilation(flow, compiler.plan)
+    finally:
+        if collects:
+            gc.enable()
+
+
+class _Compiler:
+    def __init__(self, flow: Flow | Atom) -> None:
+        if not isinstance(flow, Flow | Task):
+            raise WrongType("what is to be compiled", flow, "a flow or a task")
+        self.flow = flow
+        self.plan = Plan(flow.name)
+        self.visible = Visible()
+        self.problems: list[Problem] = []
+        self.frames: list[Frame] = []
+        self.seen: dict[int, Atom | Flow] = {}
+
+    def walk(self) -> None:
+        """Give every atom its node, in an order in which they may run."""
+        plan = self.plan
+        if isinstance(self.flow, Atom):
+            self._add_atom(self.flow, [], 0)
+        else:
+            self._open(self.flow, [], 0)
+        frames = self.frames
+        while frames:
+            frame = frames[-1]
+            child = next(frame.children, None)
+            if child is None:
+                frames.pop()
+                ends = self._close(frame, is_root=not frames)
+                if frames:
+                    frames[-1].took(ends)
+            elif isinstance(child, Atom):
+                frame.took([self._add_atom(child, frame.next_before(child), frame.scope)])
+            else:
+                self._open(child, frame.next_before(child), frame.scope)
+        plan.scopes[0].end = len(plan.names)
+
+    def _open(self, flow: Flow, before: list[int], scope: int) -> None:
+        plan = self.plan
+        self._see(flow)
+        if len(before) > 1 and len(flow.children) > 1 and flow.retry is None and not isinstance(flow, LinearFlow):
+            before = [self._add_mark(flow, "begin", before, scope)]
+        if isinstance(flow, GraphFlow):
+            plan.decided += [(link.source.name, link.target.name) for link in flow.links if link.decider]
+        span = Span(flow.name, flow.pattern, len(plan.names), 0)
+        plan.spans.append(span)
+        if flow.retry is not None:
+            plan.scopes.append(Scope(len(plan.names), 0, scope, len(plan.names)))
+            scope = len(plan.scopes) - 1
+            before = [self._add_atom(flow.retry, before, scope)]
+        self.frames.append(frame_of(flow, before, span, scope, self.visible, self.problems))
+
+    def _close(self, frame: Frame, *, is_root: bool) -> list[int]:
+        frame.finish()
+        plan, ends = self.plan, frame.ends
+        outer = self.frames[-1].scope if self.frames else 0
+        if frame.flow.retry is not None and not ends:
+            ends = frame.before
+        if len(ends) > 1 and not is_root:
+            ends = [self._add_mark(frame.flow, "end", ends, frame.scope)]
+        frame.span.end = len(plan.names)
+        if frame.scope != outer:
+            plan.scopes[frame.scope].end = len(plan.names)
+        return ends
+
+    def _see(self, item: Atom | Flow) -> None:
+        if id(item) in self.seen:
+            self.problems.append(
+                Problem(f"{item!r} stands in the flow twice", (item.place,), "make a second object with its own name")
+            )
+        self.seen[id(item)] = item
+
+    def _add_atom(self, atom: Atom, before: list[int], scope: int) -> int:
+        plan = self.plan
+        other = plan.index.get(atom.name)
+        if id(atom) in self.seen:
+            self._see(atom)
+        elif other is not None:
+            places = (plan.atom(other).place, atom.place)
+            self.problems.append(Problem(f"two atoms are called {atom.name!r}", places, "give one of them a name"))
+        self.seen[id(atom)] = atom
+        node = self._add_node(atom.name, before, scope)
+        plan.index[atom.name] = node
+        plan.atoms.append(atom)
+        plan.atom_count += 1
+        heads = self.visible.heads
+        arguments, revert_arguments = atom.execute_arguments, atom.revert_arguments
+        plan.execute_heads.append(tuple([heads.get(a.symbol) for a in arguments]) if arguments else ())
+        plan.revert_heads.append(tuple([heads.get(a.symbol) for a in revert_arguments]) if revert_arguments else ())
+        if atom.priority:
+            plan.priorities[node] = atom.priority
+        for symbol, index in atom.save_as.items():
+            self.visible.add(symbol, node, index)
+            plan.providers.setdefault(symbol, []).append((node, index))
+        return node
+
+    def _add_mark(self, flow: Flow, which: str, before: list[int], scope: int) -> int:
+        plan = self.plan
+        node = self._add_node(f"{which} of {flow.name} #{len(plan.names)}", before, scope)
+        plan.atoms.append(None)
+        plan.execute_heads.append(())
+        plan.revert_heads.append(())
+        return node
+
+    def _add_node(self, name: str, before: list[int], scope: int) -> int:
+        plan = self.plan
+        node = len(plan.names)
+        plan.names.append(name)
+        plan.successors.append([])
+        plan.predecessors.append(before)
+        plan.scope_of.append(scope)
+        for predecessor in before:
+            plan.successors[predecessor].append(node)
+        return node
+
+    def check(self, inputs: Collection[str] | None) -> None:
+        """Raise all that is wrong, missing inputs included when it is known what is given."""
+        if inputs is not None:
+            self.problems += missing_inputs(self.plan, inputs)
+        if self.problems:
+            raise CompilationFailure(self.plan.flow_name, self.problems)

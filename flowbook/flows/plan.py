@@ -1,0 +1,166 @@
+"""The plan: a flow as integer arrays, what the core runs on, and its record in the logbook."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flowbook.atoms.base import Atom
+from flowbook.flows.scopes import Provider
+
+ROOT = 0
+"""The index of the scope that is the whole flow."""
+
+Heads = tuple[Provider | None, ...]
+"""The nearest provider of each argument, in the order of the atom's arguments; None where there is none."""
+
+
+@dataclass(slots=True)
+class Scope:
+    """The nodes ``first <= node < end`` that one retry governs; the root scope has no retry.
+
+    ``parent`` is the index of the scope around it (the root is its own).
+    """
+
+    first: int
+    end: int
+    parent: int
+    retry: int | None
+
+
+@dataclass(slots=True)
+class Span:
+    """A flow as it was declared: its nodes are ``first <= node < end``; spans nest, outer ones come first."""
+
+    name: str
+    pattern: str
+    first: int
+    end: int
+
+
+class Plan:
+    """A compiled flow. Nodes are atoms and marks, numbered so that every edge leads from a lower to a higher one.
+
+    A *mark* stands where several ends meet several beginnings; it has no atom and is passed without cost. Lists are
+    indexed by node; nobody changes them after compilation.
+    """
+
+    __slots__ = (
+        "atom_count",
+        "atoms",
+        "decided",
+        "execute_heads",
+        "flow_name",
+        "index",
+        "names",
+        "predecessors",
+        "priorities",
+        "providers",
+        "revert_heads",
+        "scope_of",
+        "scopes",
+        "spans",
+        "successors",
+    )
+
+    def __init__(self, flow_name: str) -> None:
+        self.flow_name = flow_name
+        self.atom_count = 0
+        self.atoms: list[Atom | None] = []
+        self.names: list[str] = []
+        self.index: dict[str, int] = {}
+        self.successors: list[list[int]] = []
+        self.predecessors: list[list[int]] = []
+        self.execute_heads: list[Heads] = []
+        self.revert_heads: list[Heads] = []
+        self.priorities: dict[int, int] = {}  # only those that differ from 0
+        self.providers: dict[str, list[tuple[int, int | str | None]]] = {}  # of each symbol, in order: node, part
+        self.scopes: list[Scope] = [Scope(0, 0, ROOT, None)]
+        self.scope_of: list[int] = []
+        self.spans: list[Span] = []
+        self.decided: list[tuple[str, str]] = []  # links with a decider, by the names of their ends
+
+    def atom(self, node: int) -> Atom:
+        """Return the atom of a node that is no mark."""
+        atom = self.atoms[node]
+        if atom is None:
+            raise LookupError(f"node {node} is a mark")
+        return atom
+
+    def atom_nodes(self) -> Iterator[int]:
+        """Yield the nodes of all atoms in the order in which they were declared."""
+        return (node for node, atom in enumerate(self.atoms) if atom is not None)
+
+    def edges(self) -> Iterator[tuple[str, str]]:
+        """Yield all edges by the names of their ends."""
+        for node, successors in enumerate(self.successors):
+            for successor in successors:
+                yield self.names[node], self.names[successor]
+
+
+def plan_record(plan: Plan) -> dict[str, Any]:
+    """Return the plan as plain data by names, never by indices: enough to draw the flow without its code.
+
+    ``atoms``: name, kind, version, place, requires, provides; ``marks`` and ``edges``: names; ``flows``: name,
+    pattern, names of the first and last node; ``digest`` is that of all the rest.
+    """
+    record: dict[str, Any] = {
+        "flow": plan.flow_name,
+        "atoms": [_atom_record(plan.atom(node)) for node in plan.atom_nodes()],
+        "marks": [name for name, atom in zip(plan.names, plan.atoms, strict=True) if atom is None],
+        "edges": [list(edge) for edge in plan.edges()],
+        "flows": [[s.name, s.pattern, *_ends(plan, s)] for s in plan.spans],
+    }
+    text = json.dumps(record, sort_keys=True)
+    record["digest"] = hashlib.sha256(text.encode()).hexdigest()
+    return record
+
+
+def _atom_record(atom: Atom) -> dict[str, Any]:
+    return {
+        "name": atom.name,
+        "kind": atom.kind,
+        "version": list(atom.version),
+        "place": atom.place,
+        "requires": sorted(atom.requires),
+        "provides": list(atom.save_as),
+    }
+
+
+def _ends(plan: Plan, span: Span) -> list[str]:
+    return [plan.names[span.first], plan.names[span.end - 1]] if span.end > span.first else []
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return how a plan's record differs from an older one, a line each; places in files do not count."""
+    was = {atom["name"]: atom for atom in old["atoms"]}
+    now = {atom["name"]: atom for atom in new["atoms"]}
+    lines = [f"atom {name!r} is gone" for name in was if name not in now]
+    lines += [f"atom {name!r} is new" for name in now if name not in was]
+    for name in was.keys() & now.keys():
+        lines += [
+            f"atom {name!r}: {what} was {was[name][what]}, is {now[name][what]}"
+            for what in ("kind", "version", "requires", "provides")
+            if was[name][what] != now[name][what]
+        ]
+    edges_were, edges_are = set(map(tuple, old["edges"])), set(map(tuple, new["edges"]))
+    lines += [f"the link {' -> '.join(edge)} is gone" for edge in sorted(edges_were - edges_are)]
+    lines += [f"the link {' -> '.join(edge)} is new" for edge in sorted(edges_are - edges_were)]
+    return lines
+
+
+def refused_versions(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return the atoms whose major version differs from the recorded one, a line each."""
+    was = {atom["name"]: atom["version"] for atom in old["atoms"]}
+    return [
+        f"atom {atom['name']!r} has version {_dotted(atom['version'])}, was recorded with {_dotted(was[atom['name']])}"
+        for atom in new["atoms"]
+        if atom["name"] in was and was[atom["name"]][0] != atom["version"][0]
+    ]
+
+
+def _dotted(version: list[int]) -> str:
+    return ".".join(map(str, version))

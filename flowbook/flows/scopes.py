@@ -1,0 +1,63 @@
+"""Which providers an atom may read a symbol from: the nearest first, found without a search.
+
+One dictionary leads from a symbol to the newest provider, each provider to the one before it. An atom keeps the head
+that it saw, so a lookup costs O(1) an argument however many atoms share the symbol; siblings that must not see each
+other are undone from a log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Provider:
+    """An atom (by its node) that provides a symbol, as the part ``index`` of its result; then the next nearest."""
+
+    __slots__ = ("farther", "index", "node")
+
+    def __init__(self, node: int, index: int | str | None, farther: Provider | None) -> None:
+        self.node = node
+        self.index = index
+        self.farther = farther
+
+
+class Provided(NamedTuple):
+    """One symbol that an atom provides, as the part ``part`` of its result (None: all of it)."""
+
+    symbol: str
+    node: int
+    part: int | str | None
+
+
+class Visible:
+    """What can be seen at the present point of the walk over a flow."""
+
+    __slots__ = ("_log", "heads")
+
+    def __init__(self) -> None:
+        self.heads: dict[str, Provider | None] = {}
+        self._log: list[tuple[Provided, Provider | None]] = []
+
+    def add(self, symbol: str, node: int, index: int | str | None) -> None:
+        """Let all that follow see ``symbol`` of ``node`` first."""
+        before = self.heads.get(symbol)
+        self.heads[symbol] = Provider(node, index, before)
+        self._log.append((Provided(symbol, node, index), before))
+
+    def add_all(self, provided: Iterable[Provided]) -> None:
+        """Let all that follow see these, the last one first."""
+        for symbol, node, index in provided:
+            self.add(symbol, node, index)
+
+    def mark(self) -> int:
+        """Return a point that `undo` can go back to."""
+        return len(self._log)
+
+    def undo(self, mark: int) -> list[Provided]:
+        """Hide all that was added since ``mark``; return it in the order in which it was added."""
+        undone = self._log[mark:]
+        for provided, before in reversed(undone):
+            self.heads[provided.symbol] = before
+        del self._log[mark:]
+        return [provided for provided, _ in undone]
