@@ -1,0 +1,63 @@
+"""What a task may know about the attempt it is in: `flowbook.current()`."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+
+from flowbook.exceptions import InvalidState
+from flowbook.states import Direction
+
+Report = Callable[[float], None]
+
+
+class Context:
+    """The attempt that is running: which run, atom, direction, round and attempt (from 1)."""
+
+    __slots__ = ("_report", "atom", "attempt", "direction", "round", "run")
+
+    def __init__(
+        self, run: str, atom: str, direction: Direction, round_: int, attempt: int, report: Report | None = None
+    ) -> None:
+        self.run = run
+        self.atom = atom
+        self.direction = direction
+        self.round = round_
+        self.attempt = attempt
+        self._report = report
+
+    @property
+    def idempotency_key(self) -> str:
+        """A text that is the same for every attempt of this atom in this round, and for no other."""
+        parts = (self.run, self.atom, self.direction.value, str(self.round))
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+    def update_progress(self, progress: float) -> None:
+        """Record how far the attempt has come, from 0.0 to 1.0 (what lies outside is clamped)."""
+        if self._report is not None:
+            self._report(min(1.0, max(0.0, progress)))
+
+    def __reduce__(self) -> tuple[type[Context], tuple[str, str, Direction, int, int]]:
+        """Travel without the way back to this process's engine."""
+        return Context, (self.run, self.atom, self.direction, self.round, self.attempt)
+
+
+class _Local(threading.local):
+    context: Context | None = None
+
+
+_LOCAL = _Local()
+
+
+def current() -> Context:
+    """Return the context of the attempt that runs in this thread. Raises InvalidState outside of a task."""
+    if _LOCAL.context is None:
+        raise InvalidState("ask for the current attempt", "no task runs in this thread")
+    return _LOCAL.context
+
+
+def enter(context: Context | None) -> Context | None:
+    """Make ``context`` the current one of this thread; return the one before."""
+    before, _LOCAL.context = _LOCAL.context, context
+    return before

@@ -1,0 +1,63 @@
+"""What an attempt is called with: the handle of each argument, by the rules of scopes."""
+
+from __future__ import annotations
+
+from flowbook.engines.core.run import READABLE, Run
+from flowbook.exceptions import FlowbookError
+from flowbook.flows.scopes import Provider
+from flowbook.persistence.changes import Inline
+from flowbook.states import Direction
+
+Source = tuple[str, Inline, int | str | None]
+"""An argument's name, the handle of a value, and which part of the value is meant (None: all of it)."""
+
+
+class NotProvided(FlowbookError):
+    """No atom that may be read has supplied a value that an attempt needs."""
+
+    code = "FB202"
+
+    def __init__(self, atom: str, symbol: str) -> None:
+        self.atom, self.symbol = atom, symbol
+        super().__init__(atom, symbol)
+
+    def __str__(self) -> str:
+        return f"{self.atom!r} needs {self.symbol!r}, which its providers did not supply"
+
+
+def sources(run: Run, node: int, direction: Direction) -> list[Source]:
+    """Return where the arguments of an attempt come from; optional ones that nobody supplies are left out.
+
+    Inputs of the flow come first, then the nearest provider whose result has the wanted part. Raises NotProvided.
+    """
+    plan = run.plan
+    atom = plan.atom(node)
+    if direction is Direction.EXECUTE:
+        arguments, heads = atom.execute_arguments, plan.execute_heads[node]
+    else:
+        arguments, heads = atom.revert_arguments, plan.revert_heads[node]
+    found: list[Source] = []
+    for argument, head in zip(arguments, heads, strict=True):
+        given = run.inputs.get(argument.symbol)
+        provider = None if given is not None else nearest(run, head)
+        if given is not None:
+            found.append((argument.name, given, None))
+        elif provider is not None:
+            handle = run.result[provider.node]
+            assert handle is not None  # nearest() answers only with those that have one
+            found.append((argument.name, handle, provider.index))
+        elif not argument.optional:
+            raise NotProvided(atom.name, argument.symbol)
+    return found
+
+
+def nearest(run: Run, head: Provider | None) -> Provider | None:
+    """Return the nearest provider whose result may be read and has the provided part, or None."""
+    while head is not None:
+        node = head.node
+        if run.state[node] in READABLE and run.result[node] is not None:
+            absent = run.absent.get(node)
+            if absent is None or head.index not in absent:
+                return head
+        head = head.farther
+    return None

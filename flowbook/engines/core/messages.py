@@ -1,0 +1,106 @@
+"""What goes into the core and what comes out of it.
+
+These values are made in every step, so they are slotted and mutable, not frozen: a frozen dataclass costs three times
+as much. Nobody changes one after it was handed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flowbook.persistence.changes import Change, Inline
+from flowbook.states import Direction
+
+
+class Start:
+    """A command: run this attempt of an atom on its executor."""
+
+    __slots__ = ("attempt", "direction", "node", "round")
+
+    def __init__(self, node: int, direction: Direction, round_: int, attempt: int) -> None:
+        self.node = node
+        self.direction = direction
+        self.round = round_
+        self.attempt = attempt
+
+
+class Begin:
+    """A message: an engine enters the flow, new or left by an earlier run."""
+
+    __slots__ = ("at",)
+
+    def __init__(self, at: float) -> None:
+        self.at = at
+
+
+class Ended:
+    """A message: an attempt ended, with a result or with a failure.
+
+    ``absent`` names the provided indices that the result does not have (its shape); the value itself stays a handle.
+    """
+
+    __slots__ = ("absent", "at", "failure", "result", "start")
+
+    def __init__(
+        self,
+        start: Start,
+        at: float,
+        result: Inline | None = None,
+        failure: Inline | None = None,
+        absent: frozenset[int | str] | None = None,
+    ) -> None:
+        self.start = start
+        self.at = at
+        self.result = result
+        self.failure = failure
+        self.absent = absent
+
+
+class Suspend:
+    """A message: stop starting. ``withdrawn`` are starts that were committed and will not be performed."""
+
+    __slots__ = ("at", "withdrawn")
+
+    def __init__(self, at: float, withdrawn: Sequence[Start] = ()) -> None:
+        self.at = at
+        self.withdrawn = withdrawn
+
+
+class Annotate:
+    """A message: keep this beside the atom (its progress, say)."""
+
+    __slots__ = ("metadata", "node")
+
+    def __init__(self, node: int, metadata: dict[str, object]) -> None:
+        self.node = node
+        self.metadata = metadata
+
+
+Message = Begin | Ended | Suspend | Annotate
+
+
+class Event:
+    """A change of state that somebody may want to hear of; ``node`` is None for the flow itself."""
+
+    __slots__ = ("attempt", "node", "old", "state")
+
+    def __init__(self, node: int | None, state: str, old: str, attempt: int = 0) -> None:
+        self.node = node
+        self.state = state
+        self.old = old
+        self.attempt = attempt
+
+
+class Decision:
+    """What one step decided: what to commit, what to tell once it is committed, and what to start after that.
+
+    ``endings`` and ``startings`` stay empty while nobody listens.
+    """
+
+    __slots__ = ("changes", "endings", "startings", "starts")
+
+    def __init__(self) -> None:
+        self.changes: list[Change] = []
+        self.endings: list[Event] = []
+        self.startings: list[Event] = []
+        self.starts: list[Start] = []

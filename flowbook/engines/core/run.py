@@ -1,0 +1,159 @@
+"""The Run: all state of a flow while an engine works on it, in arrays by node. Values stay outside, as handles.
+
+Records, not the Run, are the truth: it is rebuilt from them at each entry, and changed in place by the core alone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from flowbook.flows.plan import Plan
+from flowbook.persistence.changes import Append, Inline, Put
+from flowbook.states import AtomState, Direction, FlowState, Intention
+
+READABLE = frozenset({AtomState.SUCCESS, AtomState.REVERTING})
+"""States in which an atom's result may be read by others."""
+
+
+class Run:
+    """One flow under way.
+
+    ``waiting`` counts the predecessors that are not done, ``blocking`` the started successors that are not reverted
+    yet. ``due`` are the nodes to execute and ``undo`` those to revert as slots become free; ``window`` bounds how many
+    attempts are in flight. ``left`` counts the atoms that are neither SUCCESS nor IGNORE, ``to_revert`` those that
+    reverting has still to reach.
+    """
+
+    __slots__ = (
+        "absent",
+        "attempt",
+        "blocking",
+        "broken",
+        "due",
+        "failure",
+        "flow_row",
+        "flow_state",
+        "in_flight",
+        "inputs",
+        "left",
+        "listening",
+        "metadata",
+        "now",
+        "owner",
+        "plan",
+        "queued",
+        "result",
+        "revert_attempt",
+        "revert_failure",
+        "revert_result",
+        "reverting",
+        "round",
+        "started_at",
+        "state",
+        "to_revert",
+        "undo",
+        "waiting",
+        "window",
+    )
+
+    def __init__(self, plan: Plan, flow_row: Mapping[str, Any], *, owner: str = "", window: int = 1) -> None:
+        size = len(plan.names)
+        self.plan = plan
+        self.flow_row = dict(flow_row)
+        self.flow_state = FlowState(flow_row["state"])
+        self.owner = owner
+        self.window = window
+        self.listening = False
+        self.now = 0.0
+        self.inputs: dict[str, Inline] = {}
+        self.state: list[AtomState] = [AtomState.PENDING] * size
+        self.attempt: list[int] = [0] * size
+        self.started_at: list[float] = [0.0] * size
+        self.result: list[Inline | None] = [None] * size
+        self.round: dict[int, int] = {}
+        self.revert_attempt: dict[int, int] = {}
+        self.failure: dict[int, Inline] = {}
+        self.revert_result: dict[int, Inline] = {}
+        self.revert_failure: dict[int, Inline] = {}
+        self.absent: dict[int, frozenset[int | str]] = {}
+        self.metadata: dict[int, dict[str, object]] = {}
+        self.waiting: list[int] = [len(before) for before in plan.predecessors]
+        self.blocking: dict[int, int] = {}
+        self.due: deque[int] = deque()
+        self.undo: deque[int] = deque()
+        self.queued: set[int] = set()  # the nodes in `due`
+        self.in_flight = 0
+        self.left = plan.atom_count
+        self.to_revert = 0
+        self.reverting = flow_row.get("intention") == Intention.REVERT
+        self.broken = False
+
+    def restore(self, node: int, row: Mapping[str, Any]) -> None:
+        """Take over the record of an atom, written by `row_of`; values are handles."""
+        self.state[node] = AtomState(row["state"])
+        self.attempt[node] = row.get("attempt", 0)
+        self.started_at[node] = row.get("started_at", 0.0)
+        self.result[node] = row.get("result")
+        if "round" in row:
+            self.round[node] = row["round"]
+        if "revert_attempt" in row:
+            self.revert_attempt[node] = row["revert_attempt"]
+        if "absent" in row:
+            self.absent[node] = frozenset(row["absent"])
+        for name, kept in self._rare():
+            if name in row:
+                kept[node] = row[name]
+
+    def _rare(self) -> tuple[tuple[str, dict[int, Any]], ...]:
+        return (
+            ("failure", self.failure),
+            ("revert_result", self.revert_result),
+            ("revert_failure", self.revert_failure),
+            ("metadata", self.metadata),
+        )
+
+    def row_of(self, node: int) -> dict[str, Any]:
+        """Return the record of an atom as it is now; what has its default is left out."""
+        row: dict[str, Any] = {
+            "state": self.state[node].value,
+            "attempt": self.attempt[node],
+            "started_at": self.started_at[node],
+        }
+        result = self.result[node]
+        if result is not None:
+            row["result"] = result
+        if node in self.round:
+            row["round"] = self.round[node]
+        if node in self.revert_attempt:
+            row["revert_attempt"] = self.revert_attempt[node]
+        if node in self.absent:
+            row["absent"] = sorted(self.absent[node], key=str)
+        if self.failure or self.reverting or self.metadata:  # the other rare ones come only after a failure
+            row.update((name, kept[node]) for name, kept in self._rare() if node in kept)
+        return row
+
+    def put(self, node: int) -> Put:
+        """Return the change that records an atom as it is now."""
+        return Put("atom", self.plan.names[node], self.row_of(node))
+
+    def put_flow(self) -> Put:
+        """Return the change that records the flow as it is now."""
+        row = {**self.flow_row, "state": self.flow_state.value, "updated_at": self.now}
+        self.flow_row = row
+        return Put("flow", row["id"], row)
+
+    def attempt_ended(self, node: int, direction: Direction, outcome: str, ended_at: float | None) -> Append:
+        """Return the change that records the end of the present attempt; no time of end when its owner stopped."""
+        executes = direction is Direction.EXECUTE
+        row = {
+            "round": self.round.get(node, 0),
+            "attempt": self.attempt[node] if executes else self.revert_attempt[node],
+            "direction": direction.value,
+            "owner": self.owner,
+            "started_at": self.started_at[node],
+            "ended_at": ended_at,
+            "outcome": outcome,
+        }
+        return Append("attempt", self.plan.names[node], row)

@@ -1,0 +1,109 @@
+"""What may start next: counters and queues, never a search. A node costs its degree, a scope its size, once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from flowbook.engines.core.run import Run
+from flowbook.states import AtomState, Intention
+
+DONE = frozenset({AtomState.SUCCESS, AtomState.IGNORE})
+TOUCHED = frozenset({AtomState.RUNNING, AtomState.SUCCESS, AtomState.FAILURE, AtomState.REVERTING})
+"""States in which an atom stands in the way of its predecessors' reverting."""
+
+
+def prepare(run: Run) -> None:
+    """Fill the counters and queues from the states that the records left: O(flow), once an entry."""
+    plan, state = run.plan, run.state
+    run.broken = AtomState.REVERT_FAILURE in state
+    pending_due = {plan.index[name] for name in run.flow_row.get("due", ()) if name in plan.index}
+    ready: list[int] = []
+    for node, atom in enumerate(plan.atoms):
+        run.left -= atom is not None and state[node] in DONE
+        if run.waiting[node]:
+            continue
+        if atom is None:
+            state[node] = AtomState.SUCCESS
+        if state[node] in DONE:
+            for successor in plan.successors[node]:
+                run.waiting[successor] -= 1
+        elif state[node] is AtomState.RUNNING or (
+            state[node] is AtomState.PENDING and (not run.reverting or node in pending_due)
+        ):
+            ready.append(node)
+    enqueue(run, ready)
+    if run.reverting:
+        _plan_reverts(run)
+
+
+def enqueue(run: Run, nodes: Iterable[int]) -> None:
+    """Queue nodes that became ready together, higher priorities first, else in their order."""
+    priorities = run.plan.priorities
+    if priorities:
+        nodes = sorted(nodes, key=lambda node: -priorities.get(node, 0))
+    run.due.extend(nodes)
+    run.queued.update(nodes)
+
+
+def release(run: Run, node: int) -> None:
+    """Count a node as done for its successors; queue those that thereby became ready.
+
+    Marks are passed at once, and so are atoms that are done already: those that a changed flow put behind new ones.
+    """
+    plan, waiting, state = run.plan, run.waiting, run.state
+    ready: list[int] = []
+    done = [node]
+    for source in done:
+        for successor in plan.successors[source]:
+            waiting[successor] -= 1
+            if waiting[successor] == 0:
+                if plan.atoms[successor] is None:
+                    state[successor] = AtomState.SUCCESS
+                if state[successor] in DONE:
+                    done.append(successor)
+                else:
+                    ready.append(successor)
+    if ready:
+        enqueue(run, ready)
+
+
+def begin_revert(run: Run) -> None:
+    """Turn the whole flow to reverting; what is queued or running is still finished, then reverted as well."""
+    run.reverting = True
+    run.flow_row["intention"] = Intention.REVERT.value
+    run.flow_row["due"] = [run.plan.names[node] for node in run.due]
+    _plan_reverts(run)
+
+
+def _plan_reverts(run: Run) -> None:
+    plan, state, blocking = run.plan, run.state, run.blocking
+    free: list[int] = []
+    for node in range(len(plan.names) - 1, -1, -1):  # successors first: a node's count is whole when it is reached
+        if state[node] not in TOUCHED and node not in run.queued:
+            continue
+        run.to_revert += plan.atoms[node] is not None
+        if blocking.setdefault(node, 0) == 0:
+            free.append(node)
+        for predecessor in plan.predecessors[node]:
+            blocking[predecessor] = blocking.get(predecessor, 0) + 1
+    for node in free:
+        revert_when_free(run, node)
+
+
+def revert_when_free(run: Run, node: int) -> None:
+    """Queue a node for reverting when nothing behind it is in the way and it is not under way itself."""
+    if run.blocking[node] or run.state[node] is AtomState.RUNNING or node in run.queued:
+        return
+    if run.plan.atoms[node] is None:
+        run.state[node] = AtomState.REVERTED
+        unblock(run, node)
+    else:
+        run.undo.append(node)
+
+
+def unblock(run: Run, node: int) -> None:
+    """Take a reverted node out of its predecessors' way."""
+    for predecessor in run.plan.predecessors[node]:
+        run.blocking[predecessor] -= 1
+        if run.blocking[predecessor] == 0:
+            revert_when_free(run, predecessor)

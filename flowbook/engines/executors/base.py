@@ -1,0 +1,67 @@
+"""Where attempts run: the protocol of an executor, and the one function that every executor calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+from flowbook.atoms.task import Task
+from flowbook.engines import context
+from flowbook.failure import Failure
+from flowbook.states import Direction
+
+Outcome = tuple[Any, Failure | None]
+"""What an attempt gave: a value and no failure, or no value and a failure."""
+
+
+DEFAULT_WINDOW = 16
+"""How many attempts are handed over at a time, unless there are more workers: the bound on what runs again after a
+kill. A window wider than the pool lets one commit carry several endings."""
+
+
+class Executor(Protocol):
+    """Runs attempts. ``window`` bounds how many may be handed over and not yet ended."""
+
+    window: int
+
+    def submit(self, call: Callable[..., Outcome], /, *args: Any) -> Future[Outcome]:
+        """Run ``call`` with ``args`` somewhere, now or later."""
+        ...
+
+    def shutdown(self) -> None:
+        """Give back what the executor made; what is queued is cancelled, what runs is waited for."""
+        ...
+
+
+def attempt(task: Task, arguments: Mapping[str, Any], at: context.Context) -> Outcome:
+    """Run one attempt of a task and return its outcome; whatever it raises becomes a failure, SystemExit too."""
+    before = context.enter(at)
+    try:
+        if at.direction is Direction.REVERT:
+            return _revert(task, arguments), None
+        return _execute(task, arguments), None
+    except BaseException as error:
+        return None, Failure.from_exception(error)
+    finally:
+        context.enter(before)
+
+
+def _execute(task: Task, arguments: Mapping[str, Any]) -> Any:
+    if not task.has_hooks:
+        return task.execute(**arguments)
+    try:
+        task.pre_execute()
+        return task.execute(**arguments)
+    finally:
+        task.post_execute()
+
+
+def _revert(task: Task, arguments: Mapping[str, Any]) -> Any:
+    if not task.has_hooks:
+        return task.revert(**arguments)
+    try:
+        task.pre_revert()
+        return task.revert(**arguments)
+    finally:
+        task.post_revert()

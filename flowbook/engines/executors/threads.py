@@ -1,0 +1,83 @@
+"""Attempts run on a pool of threads."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from typing import Any
+
+import futurist
+
+from flowbook.engines.executors.base import DEFAULT_WINDOW, Outcome
+from flowbook.exceptions import NotPossible
+
+GATE_TIMEOUT_S = 5.0
+
+
+class ThreadsExecutor:
+    """Runs attempts on ``max_workers`` threads of its own (by default the processors and 4 more, at most 32)."""
+
+    def __init__(self, max_workers: int | None = None) -> None:
+        if max_workers is None:
+            max_workers = min(32, (os.cpu_count() or 1) + 4)
+        if max_workers < 1:
+            raise NotPossible(f"max_workers is {max_workers}", todo="give at least 1")
+        self.window = max(DEFAULT_WINDOW, max_workers)
+        self._max_workers = max_workers
+        self._executor = futurist.ThreadPoolExecutor(max_workers=max_workers)
+        self._pending: set[Future[Outcome]] = set()
+
+    def submit(self, call: Callable[..., Outcome], /, *args: Any) -> Future[Outcome]:
+        """Queue ``call`` for the next free thread."""
+        future: Future[Outcome] = self._executor.submit(call, *args)
+        self._pending.add(future)
+        future.add_done_callback(self._pending.discard)
+        return future
+
+    def shutdown(self) -> None:
+        """Cancel what is queued, wait for what runs, and end every thread within milliseconds.
+
+        An idle worker of the pool looks for a shutdown once a second only. So each is given a last job: all of them
+        meet at a barrier, then wait until the pool is shut down; the flag is the first thing that they see after it.
+        """
+        pending = list(self._pending)
+        for future in pending:
+            future.cancel()
+        wait(pending)
+        workers = self._executor.num_workers
+        gate = _Gate(workers)
+        for _ in range(workers):
+            self._executor.submit(gate.enter)
+        all_in = gate.wait_all_in()
+        self._executor.shutdown(wait=not all_in)
+        gate.open()
+        if all_in:
+            for thread in gate.threads:
+                thread.join()
+
+
+class _Gate:
+    def __init__(self, workers: int) -> None:
+        self.threads: list[threading.Thread] = []
+        self._barrier = threading.Barrier(workers + 1)
+        self._opened = threading.Event()
+
+    def enter(self) -> None:
+        self.threads.append(threading.current_thread())
+        try:
+            self._barrier.wait(GATE_TIMEOUT_S)
+        except threading.BrokenBarrierError:
+            return
+        self._opened.wait()
+
+    def wait_all_in(self) -> bool:
+        try:
+            self._barrier.wait(GATE_TIMEOUT_S)
+        except threading.BrokenBarrierError:
+            return False
+        return True
+
+    def open(self) -> None:
+        self._opened.set()

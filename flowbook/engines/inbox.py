@@ -1,0 +1,86 @@
+"""The inbox: everything that reaches the engine's loop from elsewhere comes through here, and wakes it."""
+
+from __future__ import annotations
+
+import queue
+import time
+from concurrent.futures import Future
+from typing import NamedTuple
+
+from flowbook.engines.core.messages import Start
+from flowbook.engines.executors.base import Outcome
+
+FLUSH_AFTER_S = 0.5
+"""How long progress may wait for something else to be committed with."""
+
+
+class Finished(NamedTuple):
+    """An attempt's future is done, or was cancelled."""
+
+    start: Start
+    future: Future[Outcome]
+
+
+class Progress(NamedTuple):
+    """Some attempt told how far it is; how far stands in `Inbox.progress`."""
+
+
+class Wish(NamedTuple):
+    """Somebody wants the flow to suspend; ``request`` is the id of a posted request, if it was one."""
+
+    request: str = ""
+
+
+class Lost(NamedTuple):
+    """The claim cannot be kept."""
+
+    error: Exception
+
+
+Item = Finished | Progress | Wish | Lost
+
+
+class Inbox:
+    """A queue that many threads put into and one loop takes from, all that waits at once."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[Item] = queue.SimpleQueue()
+        self.put = self._queue.put
+        self.suspend_wished = False
+        self._progress: dict[int, float] = {}
+
+    def wish_suspend(self, request: str = "") -> None:
+        """Ask the loop to suspend; may be called from any thread and from signal handlers."""
+        self.suspend_wished = True
+        self._queue.put(Wish(request))
+
+    def put_progress(self, node: int, progress: float) -> None:
+        """Tell how far a node is: only the newest word counts, and one waiting word wakes the loop."""
+        wakes = not self._progress
+        self._progress[node] = progress
+        if wakes:
+            self._queue.put(Progress())
+
+    def take_progress(self) -> dict[int, float]:
+        """Return the newest progress of each node that told some."""
+        progress, self._progress = self._progress, {}
+        return progress
+
+    def take_all(self) -> list[Item]:
+        """Wait for something, and return all that has come, in order.
+
+        Progress alone is held back for half a second, so that it is committed together with what follows.
+        """
+        items = [self._queue.get()]
+        if isinstance(items[0], Progress):
+            deadline = time.monotonic() + FLUSH_AFTER_S
+            try:
+                while isinstance(items[-1], Progress):
+                    items.append(self._queue.get(timeout=max(0.0, deadline - time.monotonic())))
+            except queue.Empty:
+                return items
+        try:
+            while True:
+                items.append(self._queue.get_nowait())
+        except queue.Empty:
+            return items

@@ -1,0 +1,190 @@
+"""Entering a run: what its ``run_id`` already means, whether flow and inputs are those recorded, and what is left."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import zlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from flowbook.engines.options import Options
+from flowbook.engines.results import live
+from flowbook.engines.storage import Storage, as_inline
+from flowbook.exceptions import Damaged, FlowChanged, InputsChanged
+from flowbook.flows.plan import Plan, differences, plan_record, refused_versions
+from flowbook.persistence import codec
+from flowbook.persistence.backend import Backend, FlowRecords
+from flowbook.persistence.changes import Change, Delete, Put, Row
+from flowbook.states import FINISHED, UNFINISHED_ATOMS, AtomState, FlowState
+
+LOG = logging.getLogger("flowbook")
+
+
+class Resumed(NamedTuple):
+    """What an earlier owner left of a run: atoms that are saved, that it was in the middle of, and still to go."""
+
+    saved: int
+    interrupted: int
+    to_go: int
+
+    def __str__(self) -> str:
+        return f"{self.saved} saved, {self.interrupted} interrupted, {self.to_go} to go"
+
+
+class Entered(NamedTuple):
+    """A run that was entered under its claim: its records now, what was left of it (None: it is new), its changes."""
+
+    records: FlowRecords
+    resumed: Resumed | None
+    differences: list[str]
+
+
+def look(storage: Storage, inputs: Mapping[str, object], options: Options) -> bool:
+    """Return whether the run is finished and stays so; then its saved results can be read.
+
+    Reads one record unless it is. Raises InputsChanged and FlowChanged for a finished run of something else.
+    """
+    if options.rerun:
+        return False
+    records = storage.read(("flow",))
+    if records is None or state_of(records) not in FINISHED:
+        return False
+    saved = storage.read()
+    if saved is None:
+        return False
+    check_inputs(storage, saved, inputs)
+    check_plan(storage, saved, on_change=options.on_change)
+    storage.restore(saved)
+    return True
+
+
+def enter(storage: Storage, inputs: Mapping[str, object], options: Options, at: float) -> Entered:
+    """Create the run, or take up the one that is recorded, in at most one commit under the claim.
+
+    Raises InputsChanged and FlowChanged when what is recorded is another flow or other inputs, and EncodeError or
+    TooLarge for inputs that cannot be stored; nothing is written then.
+    """
+    saved = storage.read()
+    if saved is None:
+        return Entered(_create(storage, inputs, options, at), None, [])
+    check_inputs(storage, saved, inputs)
+    found = check_plan(storage, saved, on_change=options.on_change)
+    changes: list[Change] = [Delete("request", key) for key in saved.kind("request")]
+    changes += storage.put_inputs({name: value for name, value in inputs.items() if name not in saved.kind("input")})
+    if found:
+        changes.append(Put("plan", "plan", pack_plan(storage.plan, storage.backend)))
+    if options.rerun and state_of(saved) in FINISHED:
+        changes += reset(saved, at)
+    storage.commit(changes)
+    return Entered(_after(saved, changes), what_is_left(saved, storage.plan.atom_count), found)
+
+
+def _create(storage: Storage, inputs: Mapping[str, object], options: Options, at: float) -> FlowRecords:
+    flow_row = options.flow_row(storage.plan, at)
+    changes: list[Change] = [
+        Put("flow", storage.run_id, flow_row),
+        Put("plan", "plan", pack_plan(storage.plan, storage.backend)),
+        *storage.put_inputs(inputs),
+    ]
+    storage.commit(changes)
+    return _after(FlowRecords(storage.run_id, {}), changes)
+
+
+def _after(records: FlowRecords, changes: list[Change]) -> FlowRecords:
+    rows = {kind: dict(by_key) for kind, by_key in records.rows.items()}
+    for change in changes:
+        if isinstance(change, Put):
+            rows.setdefault(change.kind, {})[change.key] = dict(change.row)
+        else:
+            rows.get(change.kind, {}).pop(change.key, None)
+    return FlowRecords(records.flow, rows, records.appended)
+
+
+def reset(saved: FlowRecords, at: float) -> list[Change]:
+    """Return the changes that begin a new round of a finished run: every atom is PENDING again, none is forgotten."""
+    flow_id, row = next(iter(saved.kind("flow").items()))
+    kept = {name: value for name, value in row.items() if name not in ("intention", "due")}
+    changes: list[Change] = [Put("flow", flow_id, {**kept, "state": FlowState.PENDING.value, "updated_at": at})]
+    for name, atom in saved.kind("atom").items():
+        changes.append(Put("atom", name, {"state": AtomState.PENDING.value, "round": atom.get("round", 0) + 1}))
+    return changes
+
+
+def pack_plan(plan: Plan, backend: Backend) -> Row:
+    """Return the row that records a plan; a backend that keeps live objects is spared the packing."""
+    if backend.keeps_references:
+        return {"plan": plan}
+    record = plan_record(plan)
+    packed = zlib.compress(json.dumps(record).encode())
+    return {"digest": record["digest"], "packed": base64.b64encode(packed).decode()}
+
+
+def unpack_plan(row: Row) -> dict[str, Any]:
+    """Return the record of a plan from its row; `plan_record` says what it holds. Raises Damaged."""
+    if "plan" in row:
+        return plan_record(row["plan"])
+    try:
+        record = json.loads(zlib.decompress(base64.b64decode(row["packed"], validate=True)))
+    except (KeyError, ValueError, TypeError, RecursionError, zlib.error) as error:
+        raise Damaged("the plan of a run", str(error)) from error
+    if not isinstance(record, dict):
+        raise Damaged("the plan of a run", "it is not a mapping")
+    return record
+
+
+def check_inputs(storage: Storage, saved: FlowRecords, inputs: Mapping[str, object]) -> None:
+    """See that no recorded input is given another value now. Raises InputsChanged, naming those that differ.
+
+    Inputs that were not recorded yet may be added; recorded ones need not be given again.
+    """
+    recorded = saved.kind("input")
+    encodes = not storage.backend.keeps_references
+    changed = [
+        name
+        for name, value in inputs.items()
+        if name in recorded and not _same(recorded[name]["value"], value, encodes=encodes)
+    ]
+    if changed:
+        raise InputsChanged(storage.run_id, changed)
+
+
+def _same(recorded: Any, value: object, *, encodes: bool) -> bool:  # recorded: a row's field
+    handle = as_inline(recorded)
+    if encodes:
+        return bool(json.loads(codec.encode(value)) == handle.document)
+    return bool(live(handle) == value)
+
+
+def check_plan(storage: Storage, saved: FlowRecords, *, on_change: str) -> list[str]:
+    """Return how the flow differs from the recorded plan, a line each; also logged as a warning.
+
+    Raises FlowChanged when an atom's major version changed, and for any difference with ``on_change="refuse"``.
+    """
+    row = saved.kind("plan").get("plan")
+    if row is None or row.get("plan") is storage.plan:
+        return []
+    new = plan_record(storage.plan)
+    if row.get("digest") == new["digest"]:
+        return []
+    old = unpack_plan(row)
+    refused, found = refused_versions(old, new), differences(old, new)
+    if refused or (found and on_change == "refuse"):
+        raise FlowChanged(storage.run_id, refused or found)
+    if found:
+        LOG.warning("the flow of run %r has changed: %s", storage.run_id, "; ".join(found))
+    return found
+
+
+def what_is_left(saved: FlowRecords, atom_count: int) -> Resumed:
+    """Return how far an earlier owner came."""
+    states = [row["state"] for row in saved.kind("atom").values()]
+    interrupted = sum(state in UNFINISHED_ATOMS for state in states)
+    done = sum(state not in UNFINISHED_ATOMS and state != AtomState.PENDING for state in states)
+    return Resumed(done, interrupted, max(0, atom_count - done - interrupted))
+
+
+def state_of(saved: FlowRecords) -> FlowState:
+    """Return the recorded state of the flow."""
+    return FlowState(next(iter(saved.kind("flow").values()))["state"])

@@ -1,0 +1,67 @@
+"""What an engine was asked for: one frozen value, checked where it is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from flowbook.clock import Clock, SystemClock
+from flowbook.exceptions import NotPossible, WrongType
+from flowbook.flows.plan import Plan
+from flowbook.persistence.changes import Row
+from flowbook.states import FlowState
+
+DEFAULT_BOOK = "default"
+DEFAULT_LEASE_S = 30.0
+ID_MAX_BYTES = 500
+SCHEMA = 1
+"""The version of the records' meaning; a flow's row carries it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of one engine.
+
+    ``rerun`` runs a finished flow again in a new round; ``on_change`` says whether a flow that differs from the
+    recorded plan is accepted (and the difference told) or refused; ``take_over`` takes the flow from a living owner;
+    ``lease_s`` is how long a claim outlives an owner whose death cannot be seen; ``factory`` says how another process
+    can rebuild the flow.
+    """
+
+    run_id: str
+    book: str = DEFAULT_BOOK
+    rerun: bool = False
+    on_change: Literal["accept", "refuse"] = "accept"
+    take_over: bool = False
+    lease_s: float = DEFAULT_LEASE_S
+    factory: Row | None = None
+    executor: Any = None
+    max_workers: int | None = None
+    clock: Clock = field(default_factory=SystemClock)
+
+    def __post_init__(self) -> None:
+        """Raise WrongType or NotPossible for values that make no sense."""
+        for name in ("run_id", "book"):
+            value = getattr(self, name)
+            if not isinstance(value, str):
+                raise WrongType(name, value, "a string")
+            if not value or len(value.encode(errors="surrogatepass")) > ID_MAX_BYTES:
+                raise NotPossible(f"{name} is {value!r}", todo=f"give 1 to {ID_MAX_BYTES} bytes of text")
+        if self.on_change not in ("accept", "refuse"):
+            raise NotPossible(f"on_change is {self.on_change!r}", todo="give 'accept' or 'refuse'")
+        if self.lease_s <= 0:
+            raise NotPossible(f"lease_s is {self.lease_s}", todo="give seconds above 0; 30 is the default")
+
+    def flow_row(self, plan: Plan, at: float) -> Row:
+        """Return the record of a new run of a flow."""
+        row = {
+            "id": self.run_id,
+            "schema": SCHEMA,
+            "book": self.book,
+            "name": plan.flow_name,
+            "state": FlowState.PENDING.value,
+            "created_at": at,
+            "updated_at": at,
+            "atoms": plan.atom_count,
+        }
+        return row if self.factory is None else {**row, "factory": self.factory}

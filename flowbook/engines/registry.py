@@ -1,0 +1,163 @@
+"""Making engines: load, run and resume."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final
+
+from flowbook.atoms.base import Atom
+from flowbook.engines.engine import Engine
+from flowbook.engines.factories import Factory, factory_of_callable, has_changed
+from flowbook.engines.options import Options
+from flowbook.exceptions import FactoryMissing, NotFound, NotPossible, did_you_mean
+from flowbook.flows.base import Flow
+from flowbook.flows.compilation import compile_flow
+from flowbook.flows.plan import Plan
+from flowbook.persistence import fetch
+from flowbook.persistence.backend import Backend
+from flowbook.plugins import load_plugin
+
+LOG = logging.getLogger("flowbook")
+
+GROUP: Final = "flowbook.engines"
+"""Entry points of this group are callables like `Engine`."""
+
+Storable = Backend | str | Mapping[str, object] | None
+"""A backend, the URL or mapping to fetch one by, or None for one in memory."""
+
+_OPTIONS = frozenset({"book", "rerun", "on_change", "take_over", "lease_s", "executor", "max_workers", "clock"})
+
+
+def load(
+    flow: Flow | Atom,
+    store: Mapping[str, object] | None = None,
+    *,
+    backend: Storable = None,
+    run_id: str | None = None,
+    engine: str = "serial",
+    factory: Factory | None = None,
+    **options: Any,  # the fields of Options, passed on and checked by name
+) -> Engine:
+    """Return an engine for ``flow``, compiled and checked, that has not claimed or written anything yet.
+
+    ``store`` gives the inputs by symbol. ``run_id`` names the run in the backend: the same id again continues it; one
+    is made up when none is given. ``engine`` is ``serial`` or ``parallel`` (``executor``: ``threads`` or an executor
+    of yours, ``max_workers``). The other options are those of `Options`: ``book``, ``rerun``, ``on_change``,
+    ``take_over``, ``lease_s``.
+
+    Raises CompilationFailure with every wiring error, UnknownPlugin and NotPossible for what is asked in vain.
+    """
+    _check_options(options)
+    chosen = Options(
+        run_id=secrets.token_hex(6) if run_id is None else run_id,
+        factory=None if factory is None else factory.to_row(),
+        **options,
+    )
+    opened = as_backend(backend)
+    inputs = dict(store or {})
+    recorded = _recorded_inputs(opened, chosen.run_id) if run_id is not None else ()
+    compilation = compile_flow(flow, {*inputs, *recorded})
+    _check_supported(compilation.plan)
+    made: Engine = load_plugin(GROUP, engine)(compilation, opened, inputs, chosen)
+    return made
+
+
+def run(flow: Flow | Atom, store: Mapping[str, object] | None = None, **options: Any) -> dict[str, object]:
+    """Load ``flow`` with the arguments of `load`, run it, and return every symbol with its value.
+
+    A suspended flow returns what it has by then. Raises what `load` and `Engine.run` raise.
+    """
+    return _run(load(flow, store, **options), options.get("backend"))
+
+
+def load_from_factory(
+    flow_factory: Callable[..., Flow | Atom],
+    factory_args: Sequence[Any] = (),
+    factory_kwargs: Mapping[str, Any] | None = None,
+    store: Mapping[str, object] | None = None,
+    **options: Any,
+) -> Engine:
+    """Return an engine for the flow that a function makes; the logbook keeps how, so that `resume` can make it again.
+
+    The function must be importable by name, its arguments plain data: NotPossible is raised otherwise.
+    """
+    factory = factory_of_callable(flow_factory, factory_args, factory_kwargs or {})
+    return load(flow_factory(*factory_args, **(factory_kwargs or {})), store, factory=factory, **options)
+
+
+def load_from_run(
+    backend: Storable, run_id: str, *, allow: Collection[str] = (), engine: str = "serial", **options: Any
+) -> Engine:
+    """Return an engine for a recorded run, its flow rebuilt by the factory that the run recorded.
+
+    Nothing is imported unless ``allow`` names it: the file, the module, or a package around it. Raises NotFound for
+    an unknown run, FactoryRefused and FactoryMissing when its flow cannot be rebuilt.
+    """
+    opened = as_backend(backend)
+    row = next(iter(opened.load(run_id, ("flow",)).kind("flow").values()))
+    if not isinstance(row.get("factory"), Mapping):
+        raise FactoryMissing(run_id, "it was started from a flow object, and no factory was recorded")
+    factory = Factory.from_row(row["factory"], run_id)
+    factory.check_allowed(run_id, allow)
+    try:
+        changed = has_changed(factory)
+        flow = factory.build()
+    except (ImportError, OSError, NotPossible) as error:
+        raise FactoryMissing(run_id, str(error)) from error
+    if changed:
+        LOG.warning("%s has changed since run %r began", factory.path, run_id)
+    return load(flow, backend=opened, run_id=run_id, engine=engine, factory=factory, **options)
+
+
+def resume(backend: Storable, run_id: str, *, allow: Collection[str] = (), **options: Any) -> dict[str, object]:
+    """Continue a recorded run where it stopped and return every symbol with its value; see `load_from_run`."""
+    return _run(load_from_run(backend, run_id, allow=allow, **options), backend)
+
+
+def as_backend(backend: Storable) -> Backend:
+    """Return the backend that is meant: itself, fetched by URL or mapping, or a new one in memory."""
+    if backend is None:
+        return fetch("memory:")
+    return fetch(backend) if isinstance(backend, str | Mapping) else backend
+
+
+def _run(engine: Engine, backend: Storable) -> dict[str, object]:
+    try:
+        engine.run()
+        return engine.storage.fetch_all()
+    finally:
+        if backend is None or isinstance(backend, str | Mapping):  # opened here
+            engine.storage.backend.close()
+
+
+def _recorded_inputs(backend: Backend, run_id: str) -> Collection[str]:
+    try:
+        return backend.load(run_id, ("flow", "input")).kind("input")
+    except NotFound:
+        return ()
+
+
+def _check_supported(plan: Plan) -> None:
+    """Raise NotPossible for what compiles but is not run by this version: retries and deciders."""
+    if len(plan.scopes) > 1:
+        retry = plan.atom(plan.scopes[1].first)
+        raise NotPossible(
+            f"{retry.name!r} is a retry, which this version compiles but does not run",
+            where=retry.place,
+            todo="take it out, or wait for the version with retry controllers",
+        )
+    if plan.decided:
+        source, target = plan.decided[0]
+        raise NotPossible(
+            f"the link {source!r} -> {target!r} has a decider, which this version does not ask",
+            todo="take it out, or wait for the version with deciders",
+        )
+
+
+def _check_options(options: Mapping[str, object]) -> None:
+    for name in options:
+        if name not in _OPTIONS:
+            known = [*_OPTIONS, "backend", "run_id", "engine", "store"]
+            raise NotPossible(f"there is no option {name!r}", todo=did_you_mean(name, known))

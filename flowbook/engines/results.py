@@ -1,0 +1,119 @@
+"""Results: what a user may read of a run, by names and symbols, decoded when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flowbook.engines.core.arguments import nearest
+from flowbook.engines.core.run import Run
+from flowbook.exceptions import InvalidState, NotFound
+from flowbook.failure import Failure, WrappedFailure
+from flowbook.flows.plan import Plan
+from flowbook.flows.scopes import Provider
+from flowbook.persistence import codec
+from flowbook.persistence.changes import MISSING, Inline
+from flowbook.states import FINISHED, AtomState, FlowState
+
+
+class Results:
+    """What a run has given so far, as this process knows it. Reading needs no claim."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._run: Run | None = None
+
+    @property
+    def run(self) -> Run:
+        """The state of the run as this process knows it. Raises InvalidState before there is any."""
+        if self._run is None:
+            raise InvalidState("read the results", "the run has not begun")
+        return self._run
+
+    def get_flow_state(self) -> FlowState:
+        """Return the state of the flow."""
+        return self.run.flow_state if self._run is not None else FlowState.PENDING
+
+    def get_atom_state(self, name: str) -> AtomState:
+        """Return the state of an atom. Raises NotFound."""
+        return self.run.state[self._node(name)]
+
+    def get(self, name: str) -> object:
+        """Return the result of an atom, or its Failure. Raises NotFound when it has neither."""
+        node = self._node(name)
+        handle = self.run.failure.get(node) or self.run.result[node]
+        if handle is None:
+            raise NotFound("result of atom", name)
+        return live(handle)
+
+    def get_failures(self) -> dict[str, Failure]:
+        """Return the failures of execution by atom, in the order in which they were recorded."""
+        return self._failures(self.run.failure)
+
+    def get_revert_failures(self) -> dict[str, Failure]:
+        """Return the failures of reverting by atom."""
+        return self._failures(self.run.revert_failure)
+
+    def fetch(self, symbol: str) -> object:
+        """Return what a symbol stands for: an input, else what the first atom that provides it gave.
+
+        Raises NotFound when nobody has given it.
+        """
+        values = self._values(symbol)
+        if not values:
+            raise NotFound("value of", symbol, [*self.run.inputs, *self.plan.providers])
+        return values[0]
+
+    def fetch_all(self) -> dict[str, object]:
+        """Return every symbol that has a value: the value, or a list of them when several atoms gave one."""
+        everything: dict[str, object] = {}
+        for symbol in dict.fromkeys([*self.run.inputs, *self.plan.providers]):
+            values = self._values(symbol)
+            if values:
+                everything[symbol] = values[0] if len(values) == 1 else values
+        return everything
+
+    def raise_failures(self) -> None:
+        """Raise what made the flow fail or revert; nothing after SUCCESS, or before the run has ended.
+
+        That is the exception itself when it is one and happened in this process, else a WrappedFailure.
+        """
+        state = self.get_flow_state()
+        if state not in FINISHED or state is FlowState.SUCCESS:
+            return
+        failures, reverts = self.get_failures(), self.get_revert_failures()
+        if len(failures) == 1 and not reverts:
+            (failure,) = failures.values()
+            if failure.exception is not None:
+                raise failure.exception
+        raise WrappedFailure({**failures, **{f"{name} (revert)": failure for name, failure in reverts.items()}})
+
+    def _failures(self, handles: Mapping[int, Inline]) -> dict[str, Failure]:
+        failures: dict[str, Failure] = {}
+        for node, handle in handles.items():
+            failure = live(handle)
+            assert isinstance(failure, Failure)  # nothing else is written there
+            failures[self.plan.names[node]] = failure
+        return failures
+
+    def _values(self, symbol: str) -> list[object]:
+        run = self.run
+        values = [live(run.inputs[symbol])] if symbol in run.inputs else []
+        for node, index in self.plan.providers.get(symbol, ()):
+            if nearest(run, Provider(node, index, None)) is not None:
+                whole: Any = live(run.result[node] or Inline(None))
+                values.append(whole if index is None else whole[index])  # `nearest` saw to it
+        return values
+
+    def _node(self, name: str) -> int:
+        try:
+            return self.plan.index[name]
+        except KeyError:
+            raise NotFound("atom", name, self.plan.index) from None
+
+
+def live(handle: Inline) -> object:
+    """Return the value of a handle, decoding it when it is first asked for. Raises DecodeError and Damaged."""
+    if handle.live is MISSING:
+        handle.live = codec.decode_document(handle.document)
+    return handle.live

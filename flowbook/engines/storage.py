@@ -1,0 +1,142 @@
+"""Storage: where the core meets the backend. It encodes, commits and remembers the claim; the logbook is first to know.
+
+Values are encoded when they arrive, before the core decides, and decoded when somebody asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flowbook.engines.core.arguments import sources
+from flowbook.engines.core.messages import Ended, Start
+from flowbook.engines.core.run import Run
+from flowbook.engines.results import Results, live
+from flowbook.exceptions import EncodeError, InvalidState, NotFound, TooLarge
+from flowbook.failure import Failure
+from flowbook.flows.plan import Plan
+from flowbook.persistence import codec
+from flowbook.persistence.backend import Backend, Claim, FlowRecords
+from flowbook.persistence.changes import Change, Inline, Put
+from flowbook.states import Direction
+
+CURRENT = ("flow", "plan", "input", "atom", "request")
+"""The kinds of records that an engine enters a run with."""
+
+VALUES = ("result", "failure", "revert_result", "revert_failure")
+"""The fields of an atom's record that hold values."""
+
+
+class Storage(Results):
+    """The records of one run: what the engine writes through, and what its user reads results from.
+
+    Writing is the engine's alone, between its entry to ``run()`` and its exit.
+    """
+
+    def __init__(self, backend: Backend, run_id: str, plan: Plan) -> None:
+        self.backend = backend
+        self.run_id = run_id
+        self.key = f"flow:{run_id}"
+        super().__init__(plan)
+        self.claim: Claim | None = None
+        self.commits = 0
+        self._refused: dict[int, object] = {}  # results that could not be stored, for the atoms' own reverts
+
+    # -- the engine's half --
+
+    def read(self, kinds: Sequence[str] = CURRENT) -> FlowRecords | None:
+        """Return what the logbook holds of this run (by default all but its history); None when it holds nothing."""
+        try:
+            return self.backend.load(self.run_id, kinds)
+        except NotFound:
+            return None
+
+    def restore(self, records: FlowRecords, *, owner: str = "", window: int = 1) -> Run:
+        """Build the run from its records; atoms match by name, those that the flow no longer has are left alone."""
+        flow_row = next(iter(records.kind("flow").values()))
+        run = self._run = Run(self.plan, flow_row, owner=owner, window=window)
+        run.inputs = {name: as_inline(row["value"]) for name, row in records.kind("input").items()}
+        index = self.plan.index
+        for name, row in records.kind("atom").items():
+            node = index.get(name)
+            if node is not None:
+                run.restore(node, {key: as_inline(v) if key in VALUES else v for key, v in row.items()})
+        return run
+
+    def commit(self, changes: Sequence[Change]) -> None:
+        """Write the changes of one decision, durably and at once, under the claim."""
+        if self.claim is None:
+            raise InvalidState("write", f"run {self.run_id!r} is not claimed")
+        if changes:
+            self.claim = self.backend.commit(self.claim, changes)
+            self.commits += 1
+
+    def encode(self, value: object, what: str) -> Inline:
+        """Return the handle of a value, encoded unless the backend keeps live objects.
+
+        Raises EncodeError and TooLarge, which name ``what``.
+        """
+        if self.backend.keeps_references:
+            return Inline(value)
+        return Inline(value, codec.encode(value, limit_bytes=self.backend.value_limit_bytes, what=what))
+
+    def accept(self, start: Start, at: float, value: object, failure: Failure | None) -> Ended:
+        """Return the message that an attempt ended, its value encoded; what cannot be stored is its failure."""
+        if failure is None:
+            what = f"result of {self.plan.names[start.node]!r}"
+            try:
+                handle = None if value is None and start.direction is Direction.REVERT else self.encode(value, what)
+            except (EncodeError, TooLarge) as error:
+                failure = Failure.from_exception(error)
+                if start.direction is Direction.EXECUTE:
+                    self._refused[start.node] = value
+            else:
+                absent = self.absent(start.node, value) if start.direction is Direction.EXECUTE else None
+                return Ended(start, at, result=handle, absent=absent)
+        return Ended(start, at, failure=self.encode(failure, f"failure of {self.plan.names[start.node]!r}"))
+
+    def put_inputs(self, inputs: Mapping[str, object]) -> list[Change]:
+        """Return the changes that record inputs, and let the run read them. Raises EncodeError and TooLarge."""
+        return [Put("input", name, {"value": self.encode(value, f"input {name!r}")}) for name, value in inputs.items()]
+
+    def absent(self, node: int, value: object) -> frozenset[int | str] | None:
+        """Return the provided parts that a result does not have; None when it has them all."""
+        indices = [index for index in self.plan.atom(node).save_as.values() if index is not None]
+        lacking = frozenset(index for index in indices if not _has(value, index))
+        return lacking or None
+
+    def arguments(self, node: int, direction: Direction) -> dict[str, Any]:
+        """Return what an attempt is called with, decoded. Raises NotProvided, and DecodeError for a foreign type."""
+        run, atom = self.run, self.plan.atom(node)
+        executes = direction is Direction.EXECUTE
+        injected = atom.inject if executes else atom.revert_inject
+        arguments: dict[str, Any] = dict(injected) if injected else {}
+        for name, handle, index in sources(run, node, direction):
+            value: Any = live(handle)
+            arguments[name] = value if index is None else value[index]  # `absent` saw to it
+        if not executes:
+            takes = atom.revert_takes
+            if "result" in takes:
+                arguments["result"] = self._own_result(node)
+            if "flow_failures" in takes:
+                arguments["flow_failures"] = self.get_failures()
+        return arguments
+
+    def _own_result(self, node: int) -> object:
+        if node in self._refused:
+            return self._refused[node]
+        handle = self.run.failure.get(node) or self.run.result[node]
+        return None if handle is None else live(handle)
+
+
+def as_inline(value: Any) -> Inline:  # a row's field: a handle, or the JSON document that stands for one
+    """Return the handle of a value as a backend gave it: undecoded."""
+    return value if isinstance(value, Inline) else Inline(document=value)
+
+
+def _has(value: Any, index: int | str) -> bool:
+    try:
+        value[index]
+    except (LookupError, TypeError):
+        return False
+    return True
