@@ -1,0 +1,23 @@
+"""Logbooks: where the records of flows are kept, and how a backend for them is found."""
+
+from flowbook.persistence.backend import Backend, Claim, Fence, FlowRecords, FlowSummary, Query, Request
+from flowbook.persistence.codec import register_type
+from flowbook.persistence.options import hide_secrets
+from flowbook.persistence.records import AtomDetail, FlowDetail, LogBook
+from flowbook.persistence.registry import fetch
+
+__all__ = [
+    "AtomDetail",
+    "Backend",
+    "Claim",
+    "Fence",
+    "FlowDetail",
+    "FlowRecords",
+    "FlowSummary",
+    "LogBook",
+    "Query",
+    "Request",
+    "fetch",
+    "hide_secrets",
+    "register_type",
+]

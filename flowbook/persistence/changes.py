@@ -1,0 +1,103 @@
+"""What a commit carries: changes of records, and the handles that stand for values in them.
+
+A *record* is a row under a kind and a key. Kinds are open strings (``flow``, ``plan``, ``input``, ``atom``,
+``attempt``, ``request``; later ``unit``, ``job``): a backend keeps kinds that it has never heard of.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+Row = Mapping[str, Any]
+"""A record: names to JSON values (None, bool, int, float, str, lists, mappings) or to `Inline` handles."""
+
+
+class _Missing:
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<not decoded>"
+
+
+MISSING: Final = _Missing()
+
+
+class Inline:
+    """A value inside a record: the live object, its stored form, or both.
+
+    The stored form is a JSON document: as ``text`` when it was encoded here, as a parsed ``document`` when it was
+    read. The core passes handles on without looking inside; storage fills in what is needed, once.
+    """
+
+    __slots__ = ("document", "live", "text")
+
+    def __init__(self, live: object = MISSING, text: str | None = None, document: object = MISSING) -> None:
+        self.live = live
+        self.text = text
+        self.document = document
+
+    def __repr__(self) -> str:
+        return (
+            f"Inline({self.live!r})"
+            if self.live is not MISSING
+            else f"Inline({self.text or self.document!r})"
+        )
+
+
+class Put(NamedTuple):
+    """Write the record of ``kind`` and ``key``, whole, in place of any older one."""
+
+    kind: str
+    key: str
+    row: Row
+
+
+class Append(NamedTuple):
+    """Add ``row`` behind the earlier ones of ``kind`` and ``key``."""
+
+    kind: str
+    key: str
+    row: Row
+
+
+class Delete(NamedTuple):
+    """Forget the record, or all that was appended, of ``kind`` and ``key``; nothing happens when there is none."""
+
+    kind: str
+    key: str
+
+
+Change = Put | Append | Delete
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=True).encode
+
+
+def dump_row(row: Row) -> str:
+    """Return ``row`` as one line of JSON, the texts of its handles spliced in as they are.
+
+    A backend that writes text calls this; each handle must carry its text by then (`Storage` sees to it).
+    """
+    return "{" + ",".join([f"{_encode(name)}:{_dump(value)}" for name, value in row.items()]) + "}"
+
+
+def _dump(value: object) -> str:
+    if isinstance(value, Inline):
+        if value.text is None:
+            if value.document is MISSING:
+                raise ValueError(f"{value!r} was not encoded before its commit")
+            value.text = _encode(value.document)
+        return value.text
+    return _encode(value)
+
+
+def parse_row(text: str) -> dict[str, Any]:
+    """Return the record in ``text``; values of handles come back in their stored, undecoded form.
+
+    Raises ValueError when ``text`` is not a JSON object.
+    """
+    row = json.loads(text)
+    if not isinstance(row, dict):
+        raise ValueError(f"a record is a JSON object, not {type(row).__name__}")
+    return row

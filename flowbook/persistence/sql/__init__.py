@@ -1,0 +1,1 @@
+"""The backends that keep records in a relational database."""

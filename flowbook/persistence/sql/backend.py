@@ -1,0 +1,198 @@
+"""The ten verbs on a relational database, and the first such database: SQLite.
+
+Each verb that writes is one transaction. A commit steps the fence, the row of its claim in ``heads``, first:
+who finds another epoch or number there has been overtaken, and nothing of the commit is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from sqlalchemy import select
+from sqlalchemy.engine.interfaces import DBAPICursor
+
+from flowbook.clock import Clock, SystemClock, to_text
+from flowbook.exceptions import FlowOwned, NotFound, OwnershipLost
+from flowbook.persistence.backend import Backend, Claim, Fence, FlowRecords, FlowSummary, Query, Request
+from flowbook.persistence.changes import Change, Put, Row
+from flowbook.persistence.options import Options
+from flowbook.persistence.owners import Owner, current_owner
+from flowbook.persistence.sql.batches import Batch, batches_of
+from flowbook.persistence.sql.database import Database
+from flowbook.persistence.sql.names import quoted, unquoted
+from flowbook.persistence.sql.queries import finding, loading, owner_of, records_of, summary_of
+from flowbook.persistence.sql.sqlite import SqliteDatabase
+from flowbook.persistence.sql.tables import FLOWS
+from flowbook.persistence.texts import row_of, text_of
+
+_OF_DESTROYED = ""
+_NEAR_NAMES = 1000
+_SQLITE_VALUE_LIMIT_BYTES = 256 * 1024 * 1024  # three of them fit into a row
+
+
+class SqlBackend(Backend):
+    """The ten verbs on any `Database`.
+
+    ``transactions`` counts the commits that were written; claims, renewals and the like are not counted.
+    """
+
+    keeps_references = False
+
+    def __init__(
+        self, database: Database, *, value_limit_bytes: int | None = None, clock: Clock | None = None
+    ) -> None:
+        self.url = database.url
+        self.value_limit_bytes = value_limit_bytes
+        self.transactions = 0
+        self._database = database
+        self._statements = database.statements
+        self._clock = clock or SystemClock()
+        self._counting = threading.Lock()
+
+    def open(self) -> None:
+        """Make the database ready: a new one gets the schema, an older one the newest."""
+        self._database.open()
+
+    def close(self) -> None:
+        """Close the connections of all threads of this process."""
+        self._database.close()
+
+    def upgrade(self) -> None:
+        """Bring the schema of an older database up to date, in one transaction, as `open` does."""
+        self._database.open()
+
+    def find(self, query: Query) -> Sequence[FlowSummary]:
+        """Return the summaries of the flows that match, newest first, equally old ones by id."""
+        return [summary_of(row, self.url) for row in self._database.read_once(finding(query))]
+
+    def load(self, flow: str, kinds: Sequence[str] | None = None) -> FlowRecords:
+        """Return the newest committed records of a flow, by one query."""
+        records = records_of(flow, self._database.read_once(loading(flow, kinds)), kinds, self.url)
+        if records is None:
+            raise self._not_found(flow)
+        return records
+
+    def _not_found(self, flow: str) -> NotFound:
+        newest = select(FLOWS.c.claim).order_by(FLOWS.c.created_at.desc()).limit(_NEAR_NAMES)
+        known = [unquoted(claim).removeprefix("flow:") for (claim,) in self._database.read_once(newest)]
+        return NotFound("flow", flow, known)
+
+    def claim(self, key: str, owner: Owner, *, lease_s: float, take_over: bool = False) -> Claim:
+        """Return a claim with a raised epoch, in one transaction for the fence and the owner."""
+        self.open()
+        self._database.hold()
+        statements, claim, text = self._statements, quoted(key), json.dumps(owner.to_row())
+
+        def work(cursor: DBAPICursor) -> int:
+            now = self._clock.now()
+            epoch = self._epoch(cursor, claim)
+            if epoch is None:
+                epoch = self._epoch(cursor, _OF_DESTROYED) or 0
+            if not take_over:
+                self._refuse_if_owned(cursor, key, now, claimant=owner)
+            cursor.execute(statements.put_head, (claim, epoch + 1, 0))
+            cursor.execute(statements.put_claim, (claim, epoch + 1, text, now, now + lease_s))
+            return epoch + 1
+
+        return Claim(key, self._database.write(work), 0)
+
+    def _epoch(self, cursor: DBAPICursor, claim: str) -> int | None:
+        cursor.execute(self._statements.head, (claim,))
+        found = cursor.fetchall()
+        return int(found[0][0]) if found else None
+
+    def _refuse_if_owned(self, cursor: DBAPICursor, key: str, now: float, claimant: Owner | None) -> None:
+        """Raise FlowOwned when a living owner other than ``claimant`` has the claim."""
+        cursor.execute(self._statements.owner, (quoted(key),))
+        for text, since, lease_until in cursor.fetchall():
+            owner = owner_of(text, self.url, key)
+            if owner == claimant:
+                continue
+            alive = owner == current_owner() or self._database.is_alive(owner)
+            if alive or (alive is None and lease_until > now):
+                raise FlowOwned(key, str(owner), to_text(since), max(0.0, lease_until - now))
+
+    def commit(self, claim: Claim, changes: Sequence[Change], *, fence: Fence = Fence.SEQ) -> Claim:
+        """Write all ``changes`` in one transaction, behind the fence."""
+        batches = batches_of(claim.key, changes, self._statements, self.value_limit_bytes)
+        self._database.write(partial(self._commit, claim, batches, fence))
+        with self._counting:
+            self.transactions += 1
+        return Claim(claim.key, claim.epoch, claim.seq + 1) if fence is Fence.SEQ else claim
+
+    def _commit(self, claim: Claim, batches: Sequence[Batch], fence: Fence, cursor: DBAPICursor) -> None:
+        if fence is Fence.SEQ:
+            cursor.execute(self._statements.fence_seq, (quoted(claim.key), claim.epoch, claim.seq))
+            passed = cursor.rowcount == 1
+        else:
+            cursor.execute(self._statements.fence_epoch, (quoted(claim.key), claim.epoch))
+            passed = len(cursor.fetchall()) == 1
+        if not passed:
+            raise OwnershipLost(claim.key, claim.epoch)
+        for text, rows in batches:
+            cursor.executemany(text, rows)
+
+    def renew(self, claim: Claim, *, lease_s: float) -> Sequence[Request]:
+        """Prolong the claim and return the requests that wait, oldest first; a lease of 0 gives it up.
+
+        The fence is not touched, but when the claim is given up: then it writes nothing any more.
+        """
+        waiting = self._database.write(partial(self._renew, claim, lease_s))
+        return [
+            Request(str(number), row_of(data, self.url, "request", str(number))) for number, data in waiting
+        ]
+
+    def _renew(self, claim: Claim, lease_s: float, cursor: DBAPICursor) -> Sequence[tuple[int, str]]:
+        ours = quoted(claim.key), claim.epoch
+        if lease_s == 0:
+            cursor.execute(self._statements.give_up, ours)
+            if cursor.rowcount == 1:
+                cursor.execute(self._statements.retire, ours)
+        else:
+            cursor.execute(self._statements.prolong, (self._clock.now() + lease_s, *ours))
+            if cursor.rowcount == 0:
+                raise OwnershipLost(claim.key, claim.epoch)
+        cursor.execute(self._statements.requests, ours[:1])
+        return cursor.fetchall()
+
+    def post(self, key: str, request: Row) -> None:
+        """Leave a request for the owner of ``key``."""
+        text = text_of(Put("request", key, request), self.value_limit_bytes)
+        values = quoted(key), text, self._clock.now()
+        self._database.write(lambda cursor: cursor.execute(self._statements.post, values))
+
+    def destroy(self, flow: str) -> None:
+        """Forget a flow and all its records, but not the height of its epoch."""
+        if not self._database.write(partial(self._destroy, f"flow:{flow}")):
+            raise self._not_found(flow)
+
+    def _destroy(self, key: str, cursor: DBAPICursor) -> bool:
+        """Return whether there was such a flow."""
+        claim = quoted(key)
+        cursor.execute(self._statements.flow, (claim,))
+        if not cursor.fetchall():
+            return False
+        self._refuse_if_owned(cursor, key, self._clock.now(), claimant=None)
+        epochs = self._epoch(cursor, claim) or 0, self._epoch(cursor, _OF_DESTROYED) or 0
+        for text in self._statements.forget:
+            cursor.execute(text, (claim,))
+        cursor.execute(self._statements.put_head, (_OF_DESTROYED, max(epochs), 0))
+        return True
+
+
+class SqliteBackend(SqlBackend):
+    """Keeps records in a file (``sqlite:///runs.db``).
+
+    Options: ``journal`` is ``wal`` or ``delete`` (a new file gets ``wal``, another keeps what it has);
+    ``timeout_s`` bounds the wait for others (10); ``value_limit_bytes`` bounds a value (256 MiB).
+    """
+
+    def __init__(self, conf: str | Mapping[str, object], *, clock: Clock | None = None) -> None:
+        options = Options(conf)
+        database = SqliteDatabase(options)
+        limit_bytes = options.size("value_limit_bytes", default=_SQLITE_VALUE_LIMIT_BYTES)
+        options.refuse_others()
+        super().__init__(database, value_limit_bytes=limit_bytes, clock=clock)

@@ -1,0 +1,93 @@
+"""A commit's changes as few statements: what does not depend on its order goes together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from flowbook.exceptions import EncodeError
+from flowbook.persistence.changes import Append, Change, Delete, Put, Row
+from flowbook.persistence.sql.names import quoted
+from flowbook.persistence.sql.statements import Statements
+from flowbook.persistence.texts import text_of
+
+Batch = tuple[str, list[tuple[Any, ...]]]
+"""The text of a statement, and the values of each of its executions."""
+
+
+def batches_of(
+    claim: str, changes: Sequence[Change], statements: Statements, limit_bytes: int | None
+) -> list[Batch]:
+    """Return what writes ``changes`` under the key ``claim``.
+
+    Rows that are put and rows that are appended never meet, so each of the two is collected up to the next
+    deletion, where all must be written. Raises EncodeError and TooLarge.
+    """
+    collector = _Collector(quoted(claim), statements, limit_bytes)
+    for change in changes:
+        collector.take(change)
+    collector.flush()
+    return collector.batches
+
+
+class _Collector:
+    def __init__(self, claim: str, statements: Statements, limit_bytes: int | None) -> None:
+        self.batches: list[Batch] = []
+        self._claim = claim
+        self._statements = statements
+        self._limit_bytes = limit_bytes
+        self._start()
+
+    def _start(self) -> None:
+        self._puts: list[tuple[Any, ...]] = []
+        self._appends: list[tuple[Any, ...]] = []
+        self._flows: list[tuple[Any, ...]] = []
+
+    def take(self, change: Change) -> None:
+        kind, key = change.kind, quoted(change.key)
+        if isinstance(change, Delete):
+            self.flush()
+            self._delete(quoted(kind), key)
+        elif isinstance(change, Append):
+            self._appends.append((self._claim, quoted(kind), key, text_of(change, self._limit_bytes)))
+        else:
+            self._puts.append((self._claim, quoted(kind), key, text_of(change, self._limit_bytes)))
+            if kind == "flow":
+                self._flows.append(_flow_columns(self._claim, change))
+
+    def _delete(self, kind: str, key: str) -> None:
+        statements = self._statements
+        self.batches.append((statements.delete_record, [(self._claim, kind, key)]))
+        self.batches.append((statements.delete_appended, [(self._claim, kind, key)]))
+        if kind == "flow":
+            self.batches.append((statements.delete_flow, [(self._claim,)]))
+        if kind == "request" and key.isascii() and key.isdecimal():
+            self.batches.append((statements.delete_request, [(self._claim, int(key))]))
+
+    def flush(self) -> None:
+        statements = self._statements
+        for text, rows in (
+            (statements.put, self._puts),
+            (statements.append, self._appends),
+            (statements.put_flow, self._flows),
+        ):
+            if rows:
+                self.batches.append((text, rows))
+        self._start()
+
+
+def _flow_columns(claim: str, change: Put) -> tuple[Any, ...]:
+    """Return the columns of ``flows`` from a ``flow`` record. Raises EncodeError when one is wrong."""
+    row: Row = change.row
+    try:
+        return (
+            claim,
+            quoted(row.get("book", "")),
+            quoted(row.get("name", "")),
+            quoted(row.get("state", "")),
+            float(row.get("created_at", 0.0)),
+            float(row.get("updated_at", 0.0)),
+            int(row.get("atoms", 0)),
+        )
+    except (TypeError, ValueError, AttributeError) as error:
+        raise EncodeError(f"flow {change.key!r}", f"a column of its summary is wrong: {error}") from error

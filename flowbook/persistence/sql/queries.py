@@ -1,0 +1,123 @@
+"""What is asked of a database: the statements of `find` and `load`, and the values in their answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    Table,
+    false,
+    func,
+    literal_column,
+    or_,
+    select,
+    union_all,
+)
+
+from flowbook.exceptions import Damaged
+from flowbook.persistence.backend import FlowRecords, FlowSummary, Query
+from flowbook.persistence.owners import Owner
+from flowbook.persistence.sql.names import quoted, unquoted
+from flowbook.persistence.sql.tables import APPENDED, CLAIMS, FLOWS, RECORDS
+from flowbook.persistence.texts import row_of
+
+_KEPT, _APPENDED = 0, 1
+
+
+def finding(query: Query) -> Select[Any]:
+    """Return the statement of `Backend.find`."""
+    wanted = [column == quoted(value) for column, value in _equal(query) if value is not None]
+    if query.states:
+        wanted.append(or_(*[FLOWS.c.state == quoted(state) for state in sorted(query.states)]))
+    if query.since is not None:
+        wanted.append(FLOWS.c.created_at >= query.since)
+    if query.until is not None:
+        wanted.append(FLOWS.c.created_at <= query.until)
+    claims = CLAIMS.c.owner, CLAIMS.c.since
+    statement = select(*FLOWS.columns, *claims).outerjoin(CLAIMS, CLAIMS.c.claim == FLOWS.c.claim)
+    newest_first = FLOWS.c.created_at.desc(), FLOWS.c.claim
+    return statement.where(_begins(query.prefix), *wanted).order_by(*newest_first).limit(query.limit)
+
+
+def _equal(query: Query) -> Iterable[tuple[ColumnElement[str], str | None]]:
+    return (FLOWS.c.book, query.book), (FLOWS.c.name, query.name)
+
+
+def _begins(prefix: str) -> ColumnElement[bool]:
+    """Return whether a flow's id begins with ``prefix``; LIKE would take capital letters for small ones."""
+    start = f"flow:{quoted(prefix)}"
+    return (FLOWS.c.claim >= start) & (func.substr(FLOWS.c.claim, 1, len(start)) == start)
+
+
+def summary_of(row: Sequence[Any], url: str) -> FlowSummary:
+    """Return a flow's summary from a row that `finding` found. Raises Damaged."""
+    claim, book, name, state, created_at, updated_at, atoms, owner, since = row
+    try:
+        flow = unquoted(claim.removeprefix("flow:"))
+        names = unquoted(book), unquoted(name), unquoted(state)
+        facts = float(created_at), float(updated_at), int(atoms)
+        return FlowSummary(flow, *names, *facts, owner_of(owner, url, claim) if owner else None, since)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise Damaged(url, f"the summary of {claim!r}: {error}") from error
+
+
+def owner_of(text: Any, url: str, claim: str) -> Owner:
+    """Return the owner that ``text`` describes. Raises Damaged."""
+    try:
+        return Owner.from_row(json.loads(text))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Damaged(url, f"the owner of {claim!r}: {error}") from error
+
+
+def loading(flow: str, kinds: Sequence[str] | None) -> CompoundSelect[Any]:
+    """Return the statement of `Backend.load`: one for both tables, so that it sees one state of the storage.
+
+    Asks for the ``flow`` record in any case: without it there is no flow.
+    """
+    # mypy knows no type for a literal column, so Any.
+    kept: Any = select(literal_column(str(_KEPT)), literal_column("0"), *_columns(RECORDS))
+    appended: Any = select(literal_column(str(_APPENDED)), APPENDED.c.id, *_columns(APPENDED))
+    of_flow = f"flow:{quoted(flow)}"
+    return union_all(
+        kept.where(
+            RECORDS.c.claim == of_flow, *_of_kinds(RECORDS, None if kinds is None else ["flow", *kinds])
+        ),
+        appended.where(APPENDED.c.claim == of_flow, *_of_kinds(APPENDED, kinds)),
+    )
+
+
+def _columns(table: Table) -> tuple[ColumnElement[str], ...]:
+    return table.c.kind, table.c.key, table.c.data
+
+
+def _of_kinds(table: Table, kinds: Sequence[str] | None) -> list[ColumnElement[bool]]:
+    return [] if kinds is None else [or_(false(), *[table.c.kind == quoted(kind) for kind in kinds])]
+
+
+def records_of(flow: str, found: list[Any], kinds: Sequence[str] | None, url: str) -> FlowRecords | None:
+    """Return a flow's records from the rows that `loading` found, or None when there is no such flow."""
+    rows: dict[str, dict[str, dict[str, Any]]] = {}
+    appended: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    found.sort(key=itemgetter(0, 1))
+    names: dict[str, str] = {}
+    for table, _, kind, key, data in found:
+        name = names.get(kind)
+        if name is None:
+            name = names[kind] = unquoted(kind)
+        key = unquoted(key)
+        row = row_of(data, url, name, key)
+        if table == _KEPT:
+            rows.setdefault(name, {})[key] = row
+        else:
+            appended.setdefault(name, {}).setdefault(key, []).append(row)
+    if "flow" not in rows:
+        return None
+    if kinds is not None and "flow" not in kinds:
+        del rows["flow"]
+    return FlowRecords(flow, rows, appended)

@@ -1,0 +1,191 @@
+"""What is special about SQLite: where the file is, how it is opened, who is alive, and what errors mean."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import NullPool, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
+from sqlalchemy.exc import DBAPIError
+
+from flowbook.exceptions import (
+    Damaged,
+    NotPossible,
+    StorageBusy,
+    StorageError,
+    StorageFull,
+    StorageUnavailable,
+    TooLarge,
+)
+from flowbook.persistence.options import Options
+from flowbook.persistence.owners import LivenessFile, Owner
+from flowbook.persistence.sql.database import Database
+
+ROW_LIMIT_BYTES = 1_000_000_000
+"""SQLite takes no row that is larger."""
+
+_MEANINGS: dict[int, type[StorageBusy | StorageFull | StorageUnavailable | Damaged]] = {
+    sqlite3.SQLITE_BUSY: StorageBusy,
+    sqlite3.SQLITE_LOCKED: StorageBusy,
+    sqlite3.SQLITE_PROTOCOL: StorageBusy,
+    sqlite3.SQLITE_FULL: StorageFull,
+    sqlite3.SQLITE_CORRUPT: Damaged,
+    sqlite3.SQLITE_NOTADB: Damaged,
+}
+_AS_IT_IS = "as it is"
+_PAUSE_S = 0.01
+
+
+def path_of(options: Options) -> str:
+    """Return the absolute path in ``sqlite:///relative.db`` or ``sqlite:////absolute.db``.
+
+    Raises NotPossible when there is none, when its directory is missing, or when it is not a file.
+    """
+    rest = options.address.partition(":")[2]
+    name = rest[3:]
+    if rest in ("", "//", ":memory:") or name in ("", ":memory:"):
+        raise NotPossible("a SQLite database needs a file", where=options.url, todo="in memory: 'memory:'")
+    if not rest.startswith("///") or "\0" in name:
+        todo = "give sqlite:///relative.db or, for an absolute path, sqlite:////absolute.db"
+        raise NotPossible("this names no file", where=options.url, todo=todo)
+    path = Path(os.path.abspath(name))
+    if path.is_dir():
+        raise NotPossible(f"{str(path)!r} is a directory", where=options.url, todo="name a file in it")
+    return str(path)
+
+
+class SqliteDatabase(Database):
+    """One file. Living processes keep a byte of ``<file>.lock`` locked, beside it."""
+
+    def __init__(self, options: Options) -> None:
+        self.path = path_of(options)
+        self._timeout_s = options.seconds("timeout_s", default=10.0)
+        self._journal = options.choice("journal", ("wal", "delete"), default=_AS_IT_IS)
+        self._identity = (0, 0)
+        self._liveness: LivenessFile | None = None
+        engine = create_engine("sqlite://", creator=self.connect, poolclass=NullPool)
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        super().__init__(options.url, engine)
+
+    def connect(self) -> DBAPIConnection:
+        """Return a connection that any thread may close, and that waits for others up to the deadline."""
+        connection: Any = sqlite3.connect(  # sqlite3 is one of the drivers the protocol was made after
+            self.path, timeout=self._timeout_s, isolation_level=None, check_same_thread=False
+        )
+        try:
+            # FULL syncs the log in each commit; EXTRA also the directory, for a journal that was deleted.
+            mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
+            connection.execute(f"PRAGMA synchronous={'FULL' if mode == 'wal' else 'EXTRA'}")
+            connection.execute("PRAGMA trusted_schema=OFF")  # a stored schema runs nothing
+        except BaseException:
+            connection.close()
+            raise
+        driver: DBAPIConnection = connection
+        return driver
+
+    def prepare(self) -> None:
+        """Make the file if there is none, choose its journal, and see to its schema."""
+        self._create_file()
+        self._identity = _identity(self.path)
+        self._patiently(self._choose_journal)
+        self._patiently(super().prepare)
+        if self._liveness is not None:
+            self._liveness.hold()
+
+    def _create_file(self) -> None:
+        """Make an empty file that only its owner may read; SQLite gives the files beside it the same mode."""
+        parent = os.path.dirname(self.path)
+        if not os.path.isdir(parent):
+            raise NotPossible(f"there is no directory {parent!r}", where=self.url, todo="make it first")
+        if not os.path.exists(self.path):
+            with suppress(FileExistsError):  # another process was quicker
+                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+    def _choose_journal(self) -> None:
+        """Set the journal mode of a new file, or the one that was asked for; a file keeps it."""
+        is_new = self.revision() is None
+        wanted = ("wal" if is_new else "") if self._journal == _AS_IT_IS else self._journal
+        cursor = self._sessions.current().cursor
+        cursor.execute("PRAGMA journal_mode")
+        if wanted and cursor.fetchone() != (wanted,):
+            cursor.execute(f"PRAGMA journal_mode={wanted}")
+            cursor.fetchall()
+            self._sessions.close()  # the next connection syncs as its journal needs it
+
+    def _patiently(self, work: Callable[[], None]) -> None:
+        """Try until the deadline: while others open a new file, SQLite says "locked" without waiting."""
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                return work()
+            except (sqlite3.OperationalError, DBAPIError) as error:
+                if not isinstance(self.translated(error), StorageBusy) or time.monotonic() > deadline:
+                    raise
+                time.sleep(_PAUSE_S)
+
+    def close(self) -> None:
+        """Close the connections and, unless other objects use it too, the lock file."""
+        super().close()
+        if self._liveness is not None:
+            self._liveness.release()
+
+    def begin(self, cursor: DBAPICursor) -> None:
+        """Take the lock of the one writer, after a look whether the file is still the one that was opened."""
+        if _identity(self.path) != self._identity:
+            raise StorageUnavailable(self.url, "the file was moved, deleted or replaced while it was in use")
+        cursor.execute("BEGIN IMMEDIATE")
+
+    def tables(self, cursor: DBAPICursor) -> Collection[str]:
+        """Return the names of the tables."""
+        cursor.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite^_%' ESCAPE '^'"
+        )
+        return {str(name) for (name,) in cursor.fetchall()}
+
+    def is_alive(self, owner: Owner) -> bool | None:
+        """Return whether an owner on this machine holds its lock."""
+        return self._lock_file().is_alive(owner)
+
+    def hold(self) -> None:
+        """Lock this process's byte."""
+        self._lock_file().hold()
+
+    def _lock_file(self) -> LivenessFile:
+        if self._liveness is None:
+            path = os.path.realpath(self.path)
+            self._liveness = LivenessFile(f"{path}.lock", mode=os.stat(path).st_mode & 0o666)
+        return self._liveness
+
+    def translated(self, error: BaseException) -> BaseException:
+        """Return what an error of SQLite, of the operating system or of SQLAlchemy means."""
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        return meaning_of(cause, self.url) if isinstance(cause, sqlite3.Error | OSError) else error
+
+
+def _identity(path: str) -> tuple[int, int]:
+    """Return what tells a file from one that was put in its place, or zeros when there is none."""
+    try:
+        stat = os.stat(path)
+    except FileNotFoundError:
+        return (0, 0)
+    return stat.st_dev, stat.st_ino
+
+
+def meaning_of(error: sqlite3.Error | OSError, url: str) -> StorageError:
+    """Return our error for the driver's, or for the operating system's."""
+    if isinstance(error, OSError):
+        kind = StorageFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageUnavailable
+        return kind(url, str(error))
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:  # the driver's own complaint: text that is not UTF-8, a connection that was closed
+        return (Damaged if "decode" in str(error) else StorageUnavailable)(url, str(error))
+    if code == sqlite3.SQLITE_TOOBIG:
+        return TooLarge("a record", ROW_LIMIT_BYTES + 1, ROW_LIMIT_BYTES)
+    return _MEANINGS.get(code & 0xFF, StorageUnavailable)(url, f"{error} ({error.sqlite_errorname})")
