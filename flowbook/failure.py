@@ -14,6 +14,10 @@ from flowbook.exceptions import Damaged, FlowFailed
 _Named = TypeVar("_Named", type[BaseException], str)
 
 
+BRIEF_MESSAGE_MAX = 300
+"""How many characters of a message its brief form keeps."""
+
+
 class Failure:
     """What is kept of an exception: its types, message, arguments, traceback and causes.
 
@@ -121,6 +125,11 @@ class Failure:
             if name in self.type_names:
                 return each
         return None
+
+    def brief(self) -> Failure:
+        """Return the picture without arguments, traceback and causes, its message cut: what always finds room."""
+        message = self.message if len(self.message) <= BRIEF_MESSAGE_MAX else self.message[:BRIEF_MESSAGE_MAX] + "…"
+        return Failure(self.type_names, message)
 
     def matches(self, other: Failure) -> bool:
         """Say whether both picture the same exception, causes included; arguments are left aside."""

@@ -112,8 +112,6 @@ ATOM_TRANSITIONS: Final[Mapping[tuple[AtomState, AtomEvent], AtomState]] = {
 }
 """Where an event leads an atom. REVERTING by WITHDRAW leads back to what it was (SUCCESS or FAILURE)."""
 
-WITHDRAWN_REVERTS: Final = frozenset({_A.SUCCESS, _A.FAILURE})
-
 FLOW_TRANSITIONS: Final[Mapping[tuple[FlowState, FlowEvent], FlowState]] = {
     (_F.PENDING, _V.BEGIN): _F.RUNNING,
     (_F.SUSPENDED, _V.BEGIN): _F.RUNNING,

@@ -15,7 +15,7 @@ from functools import partial
 
 from flowbook.atoms.task import Task
 from flowbook.clock import Clock
-from flowbook.engines import executors, opening
+from flowbook.engines import opening
 from flowbook.engines.context import Context
 from flowbook.engines.core.messages import Annotate, Begin, Event, Message, Start, Suspend
 from flowbook.engines.core.run import Run
@@ -233,22 +233,6 @@ class Engine:
             else:
                 atom = plan.atom(event.node)
                 self.atom_notifier.notify(Notice(self.run_id, plan.flow_name, atom.kind, atom.name, *told))
-
-
-class SerialEngine(Engine):
-    """Runs attempts one by one in the thread that calls ``run``."""
-
-    def make_executor(self) -> Executor:
-        """Return the serial executor."""
-        return executors.make("serial", self._options.max_workers)
-
-
-class ParallelEngine(Engine):
-    """Runs attempts side by side, on threads or on the executor that was given."""
-
-    def make_executor(self) -> Executor:
-        """Return the executor that was asked for: one found by its name, or the user's own."""
-        return executors.make(self._options.executor or "threads", self._options.max_workers)
 
 
 def _finished(inbox: Inbox, start: Start, future: Future[Outcome]) -> None:

@@ -93,7 +93,14 @@ class Storage(Results):
             else:
                 absent = self.absent(start.node, value) if start.direction is Direction.EXECUTE else None
                 return Ended(start, at, result=handle, absent=absent)
-        return Ended(start, at, failure=self.encode(failure, f"failure of {self.plan.names[start.node]!r}"))
+        return Ended(start, at, failure=self._encode_failure(failure))
+
+    def _encode_failure(self, failure: Failure) -> Inline:
+        """Return the handle of a failure; where it is over the backend's limit its brief form is stored."""
+        try:
+            return self.encode(failure, "failure")
+        except (EncodeError, TooLarge):
+            return Inline(failure, codec.encode(failure.brief()))
 
     def put_inputs(self, inputs: Mapping[str, object]) -> list[Change]:
         """Return the changes that record inputs, and let the run read them. Raises EncodeError and TooLarge."""

@@ -7,11 +7,12 @@ edges and, for each argument, the nearest provider. All wiring errors are collec
 from __future__ import annotations
 
 import gc
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from flowbook.atoms.base import Atom
+from flowbook.atoms.signature import Argument
 from flowbook.atoms.task import Task
 from flowbook.exceptions import CompilationFailure, Problem, WrongType
 from flowbook.flows.base import Flow
@@ -19,7 +20,7 @@ from flowbook.flows.frames import Frame, frame_of
 from flowbook.flows.graph import GraphFlow
 from flowbook.flows.inputs import missing_inputs
 from flowbook.flows.linear import LinearFlow
-from flowbook.flows.plan import Plan, Scope, Span
+from flowbook.flows.plan import Heads, Plan, Scope, Span
 from flowbook.flows.scopes import Visible
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ class _Compiler:
         self.visible = Visible()
         self.problems: list[Problem] = []
         self.frames: list[Frame] = []
-        self.seen: dict[int, Atom | Flow] = {}
+        self.seen: set[int] = set()
+        self.marks: dict[str, int] = {}
 
     def walk(self) -> None:
         """Give every atom its node, in an order in which they may run."""
@@ -132,25 +134,23 @@ class _Compiler:
             self.problems.append(
                 Problem(f"{item!r} stands in the flow twice", (item.place,), "make a second object with its own name")
             )
-        self.seen[id(item)] = item
+        self.seen.add(id(item))
 
     def _add_atom(self, atom: Atom, before: list[int], scope: int) -> int:
         plan = self.plan
         other = plan.index.get(atom.name)
-        if id(atom) in self.seen:
-            self._see(atom)
-        elif other is not None:
+        if other is not None and plan.atoms[other] is not atom:
             places = (plan.atom(other).place, atom.place)
             self.problems.append(Problem(f"two atoms are called {atom.name!r}", places, "give one of them a name"))
-        self.seen[id(atom)] = atom
+        self._see(atom)
         node = self._add_node(atom.name, before, scope)
         plan.index[atom.name] = node
         plan.atoms.append(atom)
         plan.atom_count += 1
-        heads = self.visible.heads
-        arguments, revert_arguments = atom.execute_arguments, atom.revert_arguments
-        plan.execute_heads.append(tuple([heads.get(a.symbol) for a in arguments]) if arguments else ())
-        plan.revert_heads.append(tuple([heads.get(a.symbol) for a in revert_arguments]) if revert_arguments else ())
+        if atom.execute_arguments:
+            plan.execute_heads[node] = self._heads(atom.execute_arguments)
+        if atom.revert_arguments:
+            plan.revert_heads[node] = self._heads(atom.revert_arguments)
         if atom.priority:
             plan.priorities[node] = atom.priority
         for symbol, index in atom.save_as.items():
@@ -158,12 +158,16 @@ class _Compiler:
             plan.providers.setdefault(symbol, []).append((node, index))
         return node
 
+    def _heads(self, arguments: Iterable[Argument]) -> Heads:
+        heads = self.visible.heads
+        return tuple([heads.get(argument.symbol) for argument in arguments])
+
     def _add_mark(self, flow: Flow, which: str, before: list[int], scope: int) -> int:
         plan = self.plan
-        node = self._add_node(f"{which} of {flow.name} #{len(plan.names)}", before, scope)
+        base = f"{which} of {flow.name}"
+        count = self.marks[base] = self.marks.get(base, 0) + 1
+        node = self._add_node(base if count == 1 else f"{base} ({count})", before, scope)
         plan.atoms.append(None)
-        plan.execute_heads.append(())
-        plan.revert_heads.append(())
         return node
 
     def _add_node(self, name: str, before: list[int], scope: int) -> int:

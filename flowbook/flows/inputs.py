@@ -26,8 +26,8 @@ def _missing(plan: Plan) -> Iterator[tuple[Atom, str, str]]:
         atom = plan.atom(node)
         told: set[str] = set()
         for method, arguments, heads in (
-            ("execute", atom.execute_arguments, plan.execute_heads[node]),
-            ("revert", atom.revert_arguments, plan.revert_heads[node]),
+            ("execute", atom.execute_arguments, plan.execute_heads.get(node, ())),
+            ("revert", atom.revert_arguments, plan.revert_heads.get(node, ())),
         ):
             for argument, head in zip(arguments, heads, strict=True):
                 if head is None and not argument.optional and argument.symbol not in told:

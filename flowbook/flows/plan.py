@@ -74,8 +74,8 @@ class Plan:
         self.index: dict[str, int] = {}
         self.successors: list[list[int]] = []
         self.predecessors: list[list[int]] = []
-        self.execute_heads: list[Heads] = []
-        self.revert_heads: list[Heads] = []
+        self.execute_heads: dict[int, Heads] = {}  # of atoms with arguments
+        self.revert_heads: dict[int, Heads] = {}
         self.priorities: dict[int, int] = {}  # only those that differ from 0
         self.providers: dict[str, list[tuple[int, int | str | None]]] = {}  # of each symbol, in order: node, part
         self.scopes: list[Scope] = [Scope(0, 0, ROOT, None)]

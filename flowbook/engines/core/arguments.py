@@ -33,9 +33,9 @@ def sources(run: Run, node: int, direction: Direction) -> list[Source]:
     plan = run.plan
     atom = plan.atom(node)
     if direction is Direction.EXECUTE:
-        arguments, heads = atom.execute_arguments, plan.execute_heads[node]
+        arguments, heads = atom.execute_arguments, plan.execute_heads.get(node, ())
     else:
-        arguments, heads = atom.revert_arguments, plan.revert_heads[node]
+        arguments, heads = atom.revert_arguments, plan.revert_heads.get(node, ())
     found: list[Source] = []
     for argument, head in zip(arguments, heads, strict=True):
         given = run.inputs.get(argument.symbol)
