@@ -216,7 +216,7 @@ class Engine:
         return [Annotate(node, {"progress": told}) for node, told in self._inbox.take_progress().items()]
 
     def _report(self, run: Run, node: int, loop: int, progress: float) -> None:
-        """Take a task's progress: through the inbox, or at once (but seldom) where the task runs in the loop's thread."""
+        """Take a task's progress: through the inbox, or, where the loop itself runs the task, at once but seldom."""
         self._inbox.put_progress(node, progress)
         if threading.get_ident() == loop and self._clock.now() - self._flushed_at >= FLUSH_AFTER_S:
             self._flushed_at = self._clock.now()

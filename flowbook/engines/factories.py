@@ -58,13 +58,18 @@ class Factory:
         except (KeyError, TypeError, ValueError) as error:
             raise FactoryMissing(run, f"its record is damaged: {error}") from error
 
-    def build(self) -> Flow | Atom:
-        """Return the flow, made anew. Raises NotPossible when there is no such thing, WrongType when it is no flow."""
+    def find(self) -> Any:  # whatever stands under that name
+        """Return what the name leads to, not called yet. Raises NotPossible when there is no such thing."""
         found: Any = _load_file(Path(self.path)) if self.path else importlib.import_module(self.module)
         for part in self.name.split("."):
             if not hasattr(found, part):
                 raise NotPossible(f"{self} does not exist", todo=did_you_mean(part, _names_in(found)))
             found = getattr(found, part)
+        return found
+
+    def build(self) -> Flow | Atom:
+        """Return the flow, made anew. Raises NotPossible when there is no such thing, WrongType when it is no flow."""
+        found = self.find()
         if callable(found) and not isinstance(found, Atom):
             found = found(*self.args, **self.kwargs)
         if not isinstance(found, Flow | Atom):

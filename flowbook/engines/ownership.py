@@ -32,9 +32,7 @@ class Ownership:
     def enter(self, *, take_over: bool = False) -> None:
         """Claim the run and keep the claim renewed. Raises FlowOwned."""
         storage = self._storage
-        storage.claim = storage.backend.claim(
-            storage.key, self._owner, lease_s=self._lease_s, take_over=take_over
-        )
+        storage.claim = storage.backend.claim(storage.key, self._owner, lease_s=self._lease_s, take_over=take_over)
         self._thread = threading.Thread(target=self._keep, name=f"flowbook-claim-{storage.run_id}", daemon=True)
         self._thread.start()
 

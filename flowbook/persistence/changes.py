@@ -39,11 +39,7 @@ class Inline:
         self.document = document
 
     def __repr__(self) -> str:
-        return (
-            f"Inline({self.live!r})"
-            if self.live is not MISSING
-            else f"Inline({self.text or self.document!r})"
-        )
+        return f"Inline({self.live!r})" if self.live is not MISSING else f"Inline({self.text or self.document!r})"
 
 
 class Put(NamedTuple):
@@ -79,17 +75,25 @@ def dump_row(row: Row) -> str:
 
     A backend that writes text calls this; each handle must carry its text by then (`Storage` sees to it).
     """
-    return "{" + ",".join([f"{_encode(name)}:{_dump(value)}" for name, value in row.items()]) + "}"
+    plain: dict[str, Any] = {}  # encoded by one call: a call for each field takes four times as long
+    handles: list[str] = []
+    for name, value in row.items():
+        if type(value) is Inline:
+            handles.append(f"{_encode(name)}:{_text(value)}")
+        else:
+            plain[name] = value
+    text = _encode(plain)
+    if not handles:
+        return text
+    return f"{text[:-1]}{',' if plain else ''}{','.join(handles)}}}"
 
 
-def _dump(value: object) -> str:
-    if isinstance(value, Inline):
-        if value.text is None:
-            if value.document is MISSING:
-                raise ValueError(f"{value!r} was not encoded before its commit")
-            value.text = _encode(value.document)
-        return value.text
-    return _encode(value)
+def _text(handle: Inline) -> str:
+    if handle.text is None:
+        if handle.document is MISSING:
+            raise ValueError(f"{handle!r} was not encoded before its commit")
+        handle.text = _encode(handle.document)
+    return handle.text
 
 
 def parse_row(text: str) -> dict[str, Any]:

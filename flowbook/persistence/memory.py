@@ -192,24 +192,25 @@ def _refuse_if_owned(key: str, space: _Space, now: float) -> None:
 
 
 def _apply(space: _Space, changes: Sequence[Change]) -> None:
+    """Make the changes, in their order: all that a commit in memory is."""
     for change in changes:
-        kind = change.kind
-        match change:
-            case Put():
-                rows = space.rows.get(kind)
-                if rows is None:
-                    rows = space.rows[kind] = {}
-                rows[change.key] = change.row
-            case Append():
-                appended = space.appended.get(kind)
-                if appended is None:
-                    appended = space.appended[kind] = {}
-                appended.setdefault(change.key, []).append(change.row)
-            case Delete():
-                _forget(space, change)
+        if type(change) is Put:
+            kind, key, row = change
+            try:
+                space.rows[kind][key] = row
+            except KeyError:
+                space.rows[kind] = {key: row}
+        elif type(change) is Append:
+            kind, key, row = change
+            try:
+                space.appended[kind][key].append(row)
+            except KeyError:
+                space.appended.setdefault(kind, {})[key] = [row]
+        else:
+            _forget(space, change)
 
 
-def _forget(space: _Space, change: Delete) -> None:
+def _forget(space: _Space, change: Change) -> None:
     space.rows.get(change.kind, {}).pop(change.key, None)
     space.appended.get(change.kind, {}).pop(change.key, None)
     if change.kind == "request":

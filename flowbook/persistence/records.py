@@ -67,7 +67,7 @@ class FlowDetail:
 
     @classmethod
     def from_records(cls, records: FlowRecords) -> FlowDetail:
-        """Return the detail that the records of a flow describe. Raises NotFound without a ``flow`` record."""
+        """Return the detail that the records describe. Raises NotFound without a ``flow`` record."""
         row = next(iter(records.kind("flow").values()), None)
         if row is None:
             raise NotFound("flow", records.flow)

@@ -141,9 +141,7 @@ def _zone(data: str) -> ZoneInfo:
     try:
         return ZoneInfo(data)
     except ZoneInfoNotFoundError:
-        raise DecodeError(
-            f"time zone {data}", "this machine does not know it (package tzdata has all)"
-        ) from None
+        raise DecodeError(f"time zone {data}", "this machine does not know it (package tzdata has all)") from None
 
 
 def _path(cls: type[PurePath], data: str) -> PurePath:

@@ -37,9 +37,7 @@ def _check_registration(cls: type, name: str, to_data: object, from_data: object
     if (to_data is None) is not (from_data is None):
         raise NotPossible(f"{name} is registered with one of to_data and from_data; it takes both or none")
     if to_data is None and classes.shape_of(cls) is None:
-        raise NotPossible(
-            f"{name} is no dataclass, Enum or NamedTuple", todo="register it with to_data and from_data"
-        )
+        raise NotPossible(f"{name} is no dataclass, Enum or NamedTuple", todo="register it with to_data and from_data")
     other = classes.remembered(name)
     if other is not None and classes.home(other) != classes.home(cls):
         raise NotPossible(f"{name} is registered already, for {classes.home(other)}")

@@ -41,9 +41,7 @@ class SqlBackend(Backend):
 
     keeps_references = False
 
-    def __init__(
-        self, database: Database, *, value_limit_bytes: int | None = None, clock: Clock | None = None
-    ) -> None:
+    def __init__(self, database: Database, *, value_limit_bytes: int | None = None, clock: Clock | None = None) -> None:
         self.url = database.url
         self.value_limit_bytes = value_limit_bytes
         self.transactions = 0
@@ -141,9 +139,7 @@ class SqlBackend(Backend):
         The fence is not touched, but when the claim is given up: then it writes nothing any more.
         """
         waiting = self._database.write(partial(self._renew, claim, lease_s))
-        return [
-            Request(str(number), row_of(data, self.url, "request", str(number))) for number, data in waiting
-        ]
+        return [Request(str(number), row_of(data, self.url, "request", str(number))) for number, data in waiting]
 
     def _renew(self, claim: Claim, lease_s: float, cursor: DBAPICursor) -> Sequence[tuple[int, str]]:
         ours = quoted(claim.key), claim.epoch

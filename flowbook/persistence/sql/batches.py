@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flowbook.exceptions import EncodeError
-from flowbook.persistence.changes import Append, Change, Delete, Put, Row
+from flowbook.persistence.changes import Append, Change, Delete, Row
 from flowbook.persistence.sql.names import quoted
 from flowbook.persistence.sql.statements import Statements
 from flowbook.persistence.texts import text_of
@@ -15,9 +15,7 @@ Batch = tuple[str, list[tuple[Any, ...]]]
 """The text of a statement, and the values of each of its executions."""
 
 
-def batches_of(
-    claim: str, changes: Sequence[Change], statements: Statements, limit_bytes: int | None
-) -> list[Batch]:
+def batches_of(claim: str, changes: Sequence[Change], statements: Statements, limit_bytes: int | None) -> list[Batch]:
     """Return what writes ``changes`` under the key ``claim``.
 
     Rows that are put and rows that are appended never meet, so each of the two is collected up to the next
@@ -44,16 +42,18 @@ class _Collector:
         self._flows: list[tuple[Any, ...]] = []
 
     def take(self, change: Change) -> None:
-        kind, key = change.kind, quoted(change.key)
         if isinstance(change, Delete):
             self.flush()
-            self._delete(quoted(kind), key)
-        elif isinstance(change, Append):
-            self._appends.append((self._claim, quoted(kind), key, text_of(change, self._limit_bytes)))
-        else:
-            self._puts.append((self._claim, quoted(kind), key, text_of(change, self._limit_bytes)))
-            if kind == "flow":
-                self._flows.append(_flow_columns(self._claim, change))
+            self._delete(quoted(change.kind), quoted(change.key))
+            return
+        kind, key, row = change
+        values = self._claim, quoted(kind), quoted(key), text_of(change, self._limit_bytes)
+        if isinstance(change, Append):
+            self._appends.append(values)
+            return
+        self._puts.append(values)
+        if kind == "flow":
+            self._flows.append(_flow_columns(self._claim, key, row))
 
     def _delete(self, kind: str, key: str) -> None:
         statements = self._statements
@@ -76,9 +76,8 @@ class _Collector:
         self._start()
 
 
-def _flow_columns(claim: str, change: Put) -> tuple[Any, ...]:
+def _flow_columns(claim: str, key: str, row: Row) -> tuple[Any, ...]:
     """Return the columns of ``flows`` from a ``flow`` record. Raises EncodeError when one is wrong."""
-    row: Row = change.row
     try:
         return (
             claim,
@@ -90,4 +89,4 @@ def _flow_columns(claim: str, change: Put) -> tuple[Any, ...]:
             int(row.get("atoms", 0)),
         )
     except (TypeError, ValueError, AttributeError) as error:
-        raise EncodeError(f"flow {change.key!r}", f"a column of its summary is wrong: {error}") from error
+        raise EncodeError(f"flow {key!r}", f"a column of its summary is wrong: {error}") from error

@@ -85,9 +85,7 @@ def loading(flow: str, kinds: Sequence[str] | None) -> CompoundSelect[Any]:
     appended: Any = select(literal_column(str(_APPENDED)), APPENDED.c.id, *_columns(APPENDED))
     of_flow = f"flow:{quoted(flow)}"
     return union_all(
-        kept.where(
-            RECORDS.c.claim == of_flow, *_of_kinds(RECORDS, None if kinds is None else ["flow", *kinds])
-        ),
+        kept.where(RECORDS.c.claim == of_flow, *_of_kinds(RECORDS, None if kinds is None else ["flow", *kinds])),
         appended.where(APPENDED.c.claim == of_flow, *_of_kinds(APPENDED, kinds)),
     )
 

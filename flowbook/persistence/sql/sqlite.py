@@ -144,9 +144,7 @@ class SqliteDatabase(Database):
 
     def tables(self, cursor: DBAPICursor) -> Collection[str]:
         """Return the names of the tables."""
-        cursor.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite^_%' ESCAPE '^'"
-        )
+        cursor.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite^_%' ESCAPE '^'")
         return {str(name) for (name,) in cursor.fetchall()}
 
     def is_alive(self, owner: Owner) -> bool | None:

@@ -30,9 +30,7 @@ REVISIONS: Final = ("0001",)
 
 METADATA: Final = MetaData()
 
-_NUMBER = BigInteger().with_variant(
-    Integer, "sqlite"
-)  # SQLite numbers rows by itself only in INTEGER columns
+_NUMBER = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only in INTEGER columns
 
 SCHEMA: Final = Table(
     "flowbook_schema",

@@ -227,7 +227,9 @@ def test_an_id_that_cannot_be_one_is_refused(run_id: str) -> None:
         engines.load(chain(Noted("a")), run_id=run_id)
 
 
-@pytest.mark.parametrize("run_id", ["../../x", "/etc/passwd", "a\nb", "Å", "A\u030a", "'; DROP TABLE flows; --", "🦊", "%s"])
+@pytest.mark.parametrize(
+    "run_id", ["../../x", "/etc/passwd", "a\nb", "Å", "A\u030a", "'; DROP TABLE flows; --", "🦊", "%s"]
+)
 def test_any_other_text_is_an_id(backend: Backend, run_id: str) -> None:
     engines.run(chain(Noted("a")), backend=backend, run_id=run_id)
     CALLS.clear()
@@ -249,5 +251,3 @@ def test_a_failing_fan_reverts_what_ran_on_threads(backend: Backend) -> None:
     ran = {call for call in CALLS if not call.startswith("revert ")}
     assert {call.removeprefix("revert ") for call in CALLS if call.startswith("revert ")} == ran
     assert "never" not in ran
-
-

@@ -1,0 +1,155 @@
+"""Where attempts run, and what an engine refuses and tells."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import flowbook
+from flowbook import FlowState, LinearFlow, Notice, Retry, UnorderedFlow, engines, task
+from flowbook.atoms.retry import Decision
+from flowbook.exceptions import (
+    CompilationFailure,
+    InvalidState,
+    NotPossible,
+    UnknownPlugin,
+)
+from flowbook.flows import GraphFlow
+from flowbook.persistence import Backend
+from unit.engines.tasks import Meet, Say
+
+
+def test_threads_run_side_by_side() -> None:
+    barrier = threading.Barrier(4)
+    engine = engines.load(
+        UnorderedFlow("f").add(*[Meet(f"m{i}", barrier) for i in range(4)]), engine="parallel", max_workers=4
+    )
+    engine.run()
+    assert engine.state is FlowState.SUCCESS
+
+
+def test_a_pool_that_the_engine_made_ends_at_once_and_leaves_no_thread() -> None:
+    barrier = threading.Barrier(8)
+    before = set(threading.enumerate())
+    began = time.monotonic()
+    for _ in range(5):  # each would wait for a second in a plain shutdown
+        flow = UnorderedFlow("f").add(*[Meet(f"m{i}", barrier) for i in range(8)])
+        engines.run(flow, engine="parallel", max_workers=8)
+    assert set(threading.enumerate()) <= before
+    assert time.monotonic() - began < 4
+
+
+def test_an_executor_of_the_users_is_used_and_left_open(calls: list[str]) -> None:
+    with ThreadPoolExecutor(2, thread_name_prefix="mine") as pool:
+
+        @task(provides="where")
+        def where() -> str:
+            return threading.current_thread().name
+
+        result = engines.run(where, engine="parallel", executor=pool)
+        assert str(result["where"]).startswith("mine")
+        assert pool.submit(lambda: 1).result() == 1
+
+
+def test_what_cannot_execute_is_refused() -> None:
+    with pytest.raises(UnknownPlugin, match=r"'fibers'; installed are .*serial, threads"):
+        engines.run(Say("a", []), engine="parallel", executor="fibers")
+    with pytest.raises(UnknownPlugin, match="parallel, serial"):
+        engines.load(Say("a", []), engine="paralel")
+    with pytest.raises(NotPossible, match="has no submit"):
+        engines.run(Say("a", []), engine="parallel", executor=3)
+    with pytest.raises(NotPossible, match="no option 'max_worker'"):
+        engines.load(Say("a", []), max_worker=3)
+    with pytest.raises(NotPossible, match="one worker, not 3"):
+        engines.run(Say("a", []), max_workers=3)
+
+
+def test_every_wiring_error_is_told_at_once() -> None:
+    @task(provides="total")
+    def add(x: int, y: int) -> int:
+        return x + y
+
+    flow = LinearFlow("f").add(add, add.atom(name="second", rebind={"x": "totl"}))
+    with pytest.raises(CompilationFailure) as raised:
+        engines.load(flow, {"x": 1})
+    text = str(raised.value)
+    assert len(raised.value.problems) == 3
+    assert "did you mean 'total'?" in text
+    assert f"{Path(__file__).name}:" in text
+
+
+def test_retries_and_deciders_are_refused_until_they_are_run() -> None:
+    class Once(Retry):
+        def execute(self, history: object) -> None: ...
+
+        def on_failure(self, history: object) -> Decision:
+            return Decision.REVERT
+
+    with pytest.raises(NotPossible, match="is a retry"):
+        engines.load(LinearFlow("f", retry=Once()).add(Say("a", [])))
+    a, b = Say("a", []), Say("b", [])
+    graph = GraphFlow("g").add(a, b)
+    graph.link(a, b, decider=lambda history: True)
+    with pytest.raises(NotPossible, match="has a decider"):
+        engines.load(graph)
+
+
+def test_a_task_knows_its_attempt_and_keeps_its_idempotency_key() -> None:
+    seen: list[flowbook.engines.context.Context] = []
+
+    @task
+    def look() -> None:
+        seen.append(flowbook.current())
+
+    engines.run(look, run_id="r")
+    engines.run(look, run_id="r")
+    assert (seen[0].run, seen[0].atom, seen[0].attempt) == ("r", "look", 1)
+    assert seen[0].idempotency_key == seen[1].idempotency_key
+    with pytest.raises(InvalidState, match="no task runs"):
+        flowbook.current()
+
+
+@pytest.mark.parametrize("engine", ["serial", "parallel"])
+def test_progress_is_in_the_logbook_while_the_task_still_runs(backend: Backend, engine: str) -> None:
+    found: list[float] = []
+
+    @task
+    def work() -> None:
+        flowbook.current().update_progress(0.25)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline and not found:
+            row = backend.load("r").kind("atom")["work"]
+            found.extend([row["metadata"]["progress"]] if "metadata" in row else [])
+
+    engines.run(work, backend=backend, run_id="r", engine=engine)
+    assert found == [0.25]
+
+
+def test_a_listener_that_raises_harms_nothing(calls: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    def broken(notice: Notice) -> None:
+        raise RuntimeError("a broken listener")
+
+    engine = engines.load(Say("a", calls))
+    engine.atom_notifier.register("SUCCESS", broken)
+    engine.run()
+    assert engine.state is FlowState.SUCCESS
+    assert "a broken listener" in caplog.text
+
+
+def test_hello_in_a_fresh_process_says_nothing_on_stderr(tmp_path: Path) -> None:
+    script = textwrap.dedent("""
+        from flowbook import LinearFlow, engines, task
+        @task(provides="total")
+        def add(x: int, y: int) -> int:
+            return x + y
+        print(engines.run(LinearFlow("hello").add(add), store={"x": 1, "y": 2}, backend="sqlite:///runs.db"))
+    """)
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("{'x': 1, 'y': 2, 'total': 3}\n", "")
