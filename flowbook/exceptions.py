@@ -150,9 +150,7 @@ class UnknownPlugin(UsageError, LookupError):
 
     code = "FB105"
 
-    def __init__(
-        self, group: str, name: str, known: Collection[str], *, extra: str = "", why: str = ""
-    ) -> None:
+    def __init__(self, group: str, name: str, known: Collection[str], *, extra: str = "", why: str = "") -> None:
         self.group, self.name, self.known, self.extra = group, name, tuple(sorted(known)), extra
         self._why = why
         super().__init__(group, name)
@@ -224,9 +222,7 @@ class FactoryRefused(UsageError):
     @property
     def todo(self) -> str:
         """Print what to allow: an argument of `resume` and an option of the command line alike."""
-        return (
-            f"if you trust it: --allow {self.allow}    (in code: engines.resume(..., allow=[{self.allow!r}]))"
-        )
+        return f"if you trust it: --allow {self.allow}    (in code: engines.resume(..., allow=[{self.allow!r}]))"
 
 
 class FactoryMissing(UsageError, LookupError):

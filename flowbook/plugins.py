@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from importlib.metadata import entry_points
 from typing import Any
 
 from flowbook.exceptions import UnknownPlugin
@@ -15,7 +14,9 @@ def load_plugin(group: str, name: str, *, later: Collection[str] = ()) -> Any:  
     Raises UnknownPlugin when no installed package offers it, naming those that are; for one that cannot be loaded,
     or that is in ``later`` (known, but still to come), it says so.
     """
-    from stevedore.driver import DriverManager  # takes 40 ms: imported when the first plug-in is asked for
+    from importlib.metadata import entry_points  # both take long: imported when the first plug-in is asked for
+
+    from stevedore.driver import DriverManager
     from stevedore.exception import NoMatches
 
     failures: list[BaseException] = []

@@ -65,9 +65,7 @@ class Atom:
             self.version = version
         asked = (requires, rebind, inject, ignore_list, auto_extract, revert_requires, revert_rebind)
         methods, plain = self._read_methods()
-        self._wiring = (
-            plain if asked == _NOTHING_ASKED else wired(methods, plain, Asked(*asked), repr(self.name))
-        )
+        self._wiring = plain if asked == _NOTHING_ASKED else wired(methods, plain, Asked(*asked), repr(self.name))
 
     # -- what engines and compilation read --
 

@@ -77,9 +77,7 @@ def read_parameters(function: AnyCallable) -> Parameters:
     where = place_at(file, line)
     shown = f"{label} ({where})" if where else label
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        raise NotPossible(
-            f"{shown} is async, which no engine runs yet: write it as a plain 'def'", where=where
-        )
+        raise NotPossible(f"{shown} is async, which no engine runs yet: write it as a plain 'def'", where=where)
     try:
         found = inspect.signature(function).parameters.values()
     except (TypeError, ValueError) as error:

@@ -165,11 +165,7 @@ class FunctionTask(Task, Generic[P, R]):
         if _is_importable(self):
             return self.__qualname__
         if self._origin is not None and _is_importable(self._origin):
-            own = {
-                key: value
-                for key, value in self.__dict__.items()
-                if self._origin.__dict__.get(key) is not value
-            }
+            own = {key: value for key, value in self.__dict__.items() if self._origin.__dict__.get(key) is not value}
             own.pop("_origin")
             return _variant, (self._origin, own)
         return super().__reduce_ex__(protocol)
@@ -200,9 +196,7 @@ def task(
 ) -> Callable[[Callable[P, R]], FunctionTask[P, R]]: ...
 
 
-def task(
-    function: Callable[..., Any] | None = None, /, **options: Any
-) -> Any:  # the overloads say what comes back
+def task(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:  # the overloads say what comes back
     """Make a task of a function, bare or with the options of `Task`; its name is the function's unless given.
 
     ``revert`` undoes: it is called with those of the function's values that it names, and with ``result`` and

@@ -83,9 +83,7 @@ def save_as_of(provides: Names, whose: str) -> dict[str, int | str | None]:
         names = _names(provides, f"provides of {whose}")
         found = {name: name for name in names}
     else:
-        raise WrongType(
-            f"provides of {whose}", provides, "a name, a list or tuple of names, or a set of names"
-        )
+        raise WrongType(f"provides of {whose}", provides, "a name, a list or tuple of names, or a set of names")
     _check_names(names, f"provides of {whose}")
     if len(found) < len(names):
         raise NotPossible(f"provides of {whose} names a symbol twice: {', '.join(names)}")
@@ -200,9 +198,7 @@ def _taken(method: Method | None, wanted: Mapping[str, str]) -> dict[str, str]:
     if method is None:
         return {}
     return {
-        name: symbol
-        for name, symbol in wanted.items()
-        if method.parameters.accept(name) and name not in method.given
+        name: symbol for name, symbol in wanted.items() if method.parameters.accept(name) and name not in method.given
     }
 
 

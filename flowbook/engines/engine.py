@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from flowbook.atoms.task import Task
@@ -26,7 +26,7 @@ from flowbook.engines.options import Options
 from flowbook.engines.ownership import Ownership
 from flowbook.engines.storage import Storage
 from flowbook.events import Notice, Notifier
-from flowbook.exceptions import FlowbookError, InvalidState
+from flowbook.exceptions import FlowbookError, InvalidState, StorageError
 from flowbook.failure import Failure
 from flowbook.flows.compilation import Compilation
 from flowbook.persistence.backend import Backend
@@ -167,8 +167,8 @@ class Engine:
         while True:
             run.listening = bool(self.notifier) or bool(self.atom_notifier)
             decision = step(run, messages)
-            answered, self._answered = self._answered, []
-            self.storage.commit(decision.changes + answered)
+            self.storage.commit(decision.changes + self._answered)
+            self._answered = []
             self._tell(run, decision.endings)
             if not (decision.starts and self._inbox.suspend_wished):
                 self._tell(run, decision.startings)
@@ -220,7 +220,8 @@ class Engine:
         self._inbox.put_progress(node, progress)
         if threading.get_ident() == loop and self._clock.now() - self._flushed_at >= FLUSH_AFTER_S:
             self._flushed_at = self._clock.now()
-            self._decide(run, self._annotations())
+            with suppress(StorageError):  # no failure of the task: the next commit carries it too, or fails as well
+                self._decide(run, self._annotations())
 
     # -- telling --
 

@@ -34,7 +34,7 @@ class Resumed(NamedTuple):
 
 
 class Entered(NamedTuple):
-    """A run that was entered under its claim: its records now, what was left of it (None: it is new), its changes."""
+    """A run that was entered under its claim: its records now, what was left of it (None: a new run or round), its differences."""
 
     records: FlowRecords
     resumed: Resumed | None
@@ -75,10 +75,12 @@ def enter(storage: Storage, inputs: Mapping[str, object], options: Options, at: 
     changes += storage.put_inputs({name: value for name, value in inputs.items() if name not in saved.kind("input")})
     if found:
         changes.append(Put("plan", "plan", pack_plan(storage.plan, storage.backend)))
+    left: Resumed | None = what_is_left(saved, storage.plan.atom_count)
     if options.rerun and state_of(saved) in FINISHED:
         changes += reset(saved, at)
+        left = None
     storage.commit(changes)
-    return Entered(_after(saved, changes), what_is_left(saved, storage.plan.atom_count), found)
+    return Entered(_after(saved, changes), left, found)
 
 
 def _create(storage: Storage, inputs: Mapping[str, object], options: Options, at: float) -> FlowRecords:

@@ -79,9 +79,7 @@ class Flow:
 
     def _no_child(self, item: object) -> NotPossible | WrongType:
         if item is self:
-            return NotPossible(
-                f"flow {self.name!r} ({self.place}) cannot be added to itself", where=self.place
-            )
+            return NotPossible(f"flow {self.name!r} ({self.place}) cannot be added to itself", where=self.place)
         wanted = "a task or a flow"
         if isinstance(item, Retry):
             wanted += f": a retry goes with a flow, {type(self).__name__}({self.name!r}, retry=...)"
@@ -191,9 +189,7 @@ def union(sets: Iterable[set[str]]) -> set[str]:
 def _rows(flow: Flow) -> Iterator[str]:
     yield _title(flow)
     seen = {id(flow)}
-    stack: list[tuple[str, list[Atom | Flow]]] = [
-        ("", _shown_children(flow))
-    ]  # the rest of each level, reversed
+    stack: list[tuple[str, list[Atom | Flow]]] = [("", _shown_children(flow))]  # the rest of each level, reversed
     while stack:
         indent, rest = stack[-1]
         if not rest:

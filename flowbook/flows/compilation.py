@@ -97,6 +97,9 @@ class _Compiler:
                     frames[-1].took(ends)
             elif isinstance(child, Atom):
                 frame.took([self._add_atom(child, frame.next_before(child), frame.scope)])
+            elif id(child) in self.seen:
+                self._see(child)
+                frame.took([])
             else:
                 self._open(child, frame.next_before(child), frame.scope)
         plan.scopes[0].end = len(plan.names)
@@ -120,7 +123,7 @@ class _Compiler:
         frame.finish()
         plan, ends = self.plan, frame.ends
         outer = self.frames[-1].scope if self.frames else 0
-        if frame.flow.retry is not None and not ends:
+        if not ends and (frame.flow.retry is not None or len(frame.before) > 1):
             ends = frame.before
         if len(ends) > 1 and not is_root:
             ends = [self._add_mark(frame.flow, "end", ends, frame.scope)]

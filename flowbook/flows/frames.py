@@ -106,9 +106,7 @@ class GraphFrame(Frame):
         return list(dict.fromkeys(ends))
 
 
-def frame_of(
-    flow: Flow, before: list[int], span: Span, scope: int, visible: Visible, problems: list[Problem]
-) -> Frame:
+def frame_of(flow: Flow, before: list[int], span: Span, scope: int, visible: Visible, problems: list[Problem]) -> Frame:
     """Return the frame that walks a flow of its pattern; wiring errors found on the way go into ``problems``."""
     if isinstance(flow, LinearFlow):
         return Frame(flow, before, span, scope, visible)

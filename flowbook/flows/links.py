@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Sequence
+from heapq import heapify, heappop, heappush
 
 from flowbook.atoms.base import Atom
 from flowbook.exceptions import Problem
@@ -79,17 +79,19 @@ class Arcs:
         return found
 
     def sort(self) -> list[Child]:
-        """Bring the children into an order that follows their links; return those of a cycle, if there is one."""
+        """Bring the children into the order added, as far as links allow; return those of a cycle, if there is one."""
+        position = {child: at for at, child in enumerate(self.order)}
         missing = {child: len(self._before[child]) for child in self.order}
-        ready = deque(child for child in self.order if not missing[child])
+        ready = [position[child] for child in self.order if not missing[child]]
+        heapify(ready)
         done: list[Child] = []
         while ready:
-            child = ready.popleft()
+            child = self.order[heappop(ready)]
             done.append(child)
             for successor in self._after[child]:
                 missing[successor] -= 1
                 if not missing[successor]:
-                    ready.append(successor)
+                    heappush(ready, position[successor])
         stuck = [child for child in self.order if missing[child]]
         self.order = done + stuck
         self.rank = {child: rank for rank, child in enumerate(self.order)}

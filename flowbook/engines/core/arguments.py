@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowbook.engines.core.run import READABLE, Run
-from flowbook.exceptions import FlowbookError
+from flowbook.exceptions import FlowFailed
 from flowbook.flows.scopes import Provider
 from flowbook.persistence.changes import Inline
 from flowbook.states import Direction
@@ -12,7 +12,7 @@ Source = tuple[str, Inline, int | str | None]
 """An argument's name, the handle of a value, and which part of the value is meant (None: all of it)."""
 
 
-class NotProvided(FlowbookError):
+class NotProvided(FlowFailed):
     """No atom that may be read has supplied a value that an attempt needs."""
 
     code = "FB202"

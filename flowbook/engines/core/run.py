@@ -11,7 +11,7 @@ from typing import Any
 
 from flowbook.flows.plan import Plan
 from flowbook.persistence.changes import Append, Inline, Put
-from flowbook.states import AtomState, Direction, FlowState, Intention
+from flowbook.states import UNFINISHED_ATOMS, AtomState, Direction, FlowState, Intention
 
 READABLE = frozenset({AtomState.SUCCESS, AtomState.REVERTING})
 """States in which an atom's result may be read by others."""
@@ -20,9 +20,9 @@ READABLE = frozenset({AtomState.SUCCESS, AtomState.REVERTING})
 class Run:
     """One flow under way.
 
-    ``waiting`` counts the predecessors that are not done, ``blocking`` the started successors that are not reverted
+    ``waiting`` counts the predecessors that are not done, ``blocking`` the successors that reverting has not passed
     yet. ``due`` are the nodes to execute and ``undo`` those to revert as slots become free; ``window`` bounds how many
-    attempts are in flight. ``left`` counts the atoms that are neither SUCCESS nor IGNORE, ``to_revert`` those that
+    attempts are ``in_flight``. ``left`` counts the atoms that are neither SUCCESS nor IGNORE, ``to_revert`` those that
     reverting has still to reach.
     """
 
@@ -38,6 +38,7 @@ class Run:
         "in_flight",
         "inputs",
         "left",
+        "left_by",
         "listening",
         "metadata",
         "now",
@@ -64,6 +65,7 @@ class Run:
         self.flow_row = dict(flow_row)
         self.flow_state = FlowState(flow_row["state"])
         self.owner = owner
+        self.left_by: dict[int, str] = {}  # the owners of interrupted attempts
         self.window = window
         self.listening = False
         self.now = 0.0
@@ -84,7 +86,7 @@ class Run:
         self.due: deque[int] = deque()
         self.undo: deque[int] = deque()
         self.queued: set[int] = set()  # the nodes in `due`
-        self.in_flight = 0
+        self.in_flight: set[int] = set()
         self.left = plan.atom_count
         self.to_revert = 0
         self.reverting = flow_row.get("intention") == Intention.REVERT
@@ -96,6 +98,8 @@ class Run:
         self.attempt[node] = row.get("attempt", 0)
         self.started_at[node] = row.get("started_at", 0.0)
         self.result[node] = row.get("result")
+        if "owner" in row:
+            self.left_by[node] = row["owner"]
         if "round" in row:
             self.round[node] = row["round"]
         if "revert_attempt" in row:
@@ -130,6 +134,8 @@ class Run:
             row["revert_attempt"] = self.revert_attempt[node]
         if node in self.absent:
             row["absent"] = sorted(self.absent[node], key=str)
+        if self.state[node] in UNFINISHED_ATOMS:
+            row["owner"] = self.left_by.get(node, self.owner)
         if self.failure or self.reverting or self.metadata:  # the other rare ones come only after a failure
             row.update((name, kept[node]) for name, kept in self._rare() if node in kept)
         return row
@@ -140,9 +146,8 @@ class Run:
 
     def put_flow(self) -> Put:
         """Return the change that records the flow as it is now."""
-        row = {**self.flow_row, "state": self.flow_state.value, "updated_at": self.now}
-        self.flow_row = row
-        return Put("flow", row["id"], row)
+        self.flow_row.update(state=self.flow_state.value, updated_at=self.now)
+        return Put("flow", self.flow_row["id"], dict(self.flow_row))  # a copy: what was committed never changes
 
     def attempt_ended(self, node: int, direction: Direction, outcome: str, ended_at: float | None) -> Append:
         """Return the change that records the end of the present attempt; no time of end when its owner stopped."""
@@ -151,7 +156,7 @@ class Run:
             "round": self.round.get(node, 0),
             "attempt": self.attempt[node] if executes else self.revert_attempt[node],
             "direction": direction.value,
-            "owner": self.owner,
+            "owner": self.left_by.pop(node, self.owner),
             "started_at": self.started_at[node],
             "ended_at": ended_at,
             "outcome": outcome,

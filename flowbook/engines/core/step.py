@@ -41,7 +41,7 @@ def step(run: Run, messages: Sequence[Message]) -> Decision:
     decision = Decision()
     for message in messages:
         _RULES[type(message)](run, message, decision)
-    if run.flow_state is FlowState.RUNNING and not run.broken:
+    if run.flow_state is FlowState.RUNNING:
         _fill_slots(run, decision)
     if not run.in_flight:
         _settle(run, decision)
@@ -64,14 +64,13 @@ def _ended(run: Run, message: Ended, decision: Decision) -> None:
     start, run.now = message.start, message.at
     node, direction = start.node, start.direction
     old = run.state[node]
-    if old is not UNDER_WAY[direction] or start.attempt != _attempt(run, node, direction):
+    current = (run.round.get(node, 0), _attempt(run, node, direction))
+    if node not in run.in_flight or old is not UNDER_WAY[direction] or (start.round, start.attempt) != current:
         return  # a late thread or a second copy: its round or attempt is over
-    if start.round != run.round.get(node, 0):
-        return
     failed = message.failure is not None
     event = (FAILING if failed else SUCCEEDING)[direction]
     state = run.state[node] = atom_after(old, event)
-    run.in_flight -= 1
+    run.in_flight.discard(node)
     _keep_outcome(run, message)
     decision.changes.append(run.put(node))
     decision.changes.append(run.attempt_ended(node, direction, "FAILURE" if failed else "SUCCESS", message.at))
@@ -117,7 +116,7 @@ def _after_revert(run: Run, node: int, decision: Decision) -> None:
 
 
 def _after_failed_revert(run: Run, node: int, decision: Decision) -> None:
-    run.broken = True  # what is in flight ends; nothing more is started
+    run.broken = True  # what is in flight or was interrupted ends; nothing more is started
 
 
 def _suspend(run: Run, message: Suspend, decision: Decision) -> None:
@@ -132,10 +131,11 @@ def _suspend(run: Run, message: Suspend, decision: Decision) -> None:
 
 def _withdraw(run: Run, start: Start, decision: Decision) -> None:
     node, executes = start.node, start.direction is EXECUTE
-    run.in_flight -= 1
+    run.in_flight.discard(node)
     if executes:
         run.state[node] = atom_after(run.state[node], AtomEvent.WITHDRAW)
         run.attempt[node] -= 1
+        selection.enqueue(run, [node])  # still due, also when a failure comes before the flow is drained
     else:
         run.state[node] = AtomState.FAILURE if node in run.failure else AtomState.SUCCESS
         run.revert_attempt[node] -= 1
@@ -144,20 +144,17 @@ def _withdraw(run: Run, start: Start, decision: Decision) -> None:
 
 
 def _annotate(run: Run, message: Annotate, decision: Decision) -> None:
-    run.metadata.setdefault(message.node, {}).update(message.metadata)
+    run.metadata[message.node] = {**run.metadata.get(message.node, {}), **message.metadata}
     decision.changes.append(run.put(message.node))
 
 
 def _fill_slots(run: Run, decision: Decision) -> None:
-    while run.in_flight < run.window:
-        if run.due:
-            node = run.due.popleft()
-            run.queued.discard(node)
-            _start(run, node, EXECUTE, decision)
-        elif run.undo:
-            _start(run, run.undo.popleft(), REVERT, decision)
-        else:
-            return
+    while len(run.in_flight) < run.window and (run.due or run.undo):
+        direction, queue = (EXECUTE, run.due) if run.due else (REVERT, run.undo)
+        node = queue.popleft()
+        run.queued.discard(node)
+        if not run.broken or run.state[node] is UNDER_WAY[direction]:
+            _start(run, node, direction, decision)
 
 
 def _start(run: Run, node: int, direction: Direction, decision: Decision) -> None:
@@ -170,7 +167,7 @@ def _start(run: Run, node: int, direction: Direction, decision: Decision) -> Non
         run.revert_attempt[node] = attempt = run.revert_attempt.get(node, 0) + 1
     state = run.state[node] = atom_after(old, STARTING[direction])
     run.started_at[node] = run.now
-    run.in_flight += 1
+    run.in_flight.add(node)
     decision.changes.append(run.put(node))
     decision.starts.append(Start(node, direction, run.round.get(node, 0), attempt))
     if run.listening:
@@ -181,7 +178,7 @@ def _settle(run: Run, decision: Decision) -> None:
     """Nothing is in flight: say how the run ends."""
     if run.flow_state in FINISHED or run.flow_state is FlowState.SUSPENDED:
         return
-    if run.broken:
+    if run.broken and not selection.has_interrupted(run):
         event = FlowEvent.FAIL
     elif run.reverting and not run.to_revert:
         event = FlowEvent.REVERT

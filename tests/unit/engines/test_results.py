@@ -17,6 +17,8 @@ from flowbook.exceptions import (
     TooLarge,
 )
 from flowbook.persistence import Backend, fetch
+from flowbook.persistence.changes import Put
+from flowbook.persistence.owners import current_owner
 from unit.engines.tasks import Raise, Say
 
 
@@ -128,6 +130,9 @@ def test_an_interrupt_in_a_task_stops_the_engine_and_the_run_can_be_continued(ba
     flow = LinearFlow("f").add(Say("a", []), interrupted)
     with pytest.raises(KeyboardInterrupt):
         engines.run(flow, backend=backend, run_id="r")
+    claim = backend.claim("flow:r", current_owner(), lease_s=10)
+    left = dict(backend.load("r").kind("atom")["interrupted"])
+    backend.commit(claim, [Put("atom", "interrupted", {**left, "owner": "elsewhere:7"})])
     engine = engines.load(LinearFlow("f").add(Say("a", []), Say("interrupted", [])), backend=backend, run_id="r")
     engine.run()
     assert str(engine.resumed) == "1 saved, 1 interrupted, 0 to go"

@@ -140,8 +140,10 @@ def test_rerun_begins_a_new_round_of_a_finished_run(backend: Backend) -> None:
     with pytest.raises(ValueError, match="b is broken"):
         engines.run(chain(Noted("a"), Failing("b")), backend=backend, run_id="r")
     CALLS.clear()
-    engines.run(chain(Noted("a"), Noted("b")), backend=backend, run_id="r", rerun=True)
+    engine = engines.load(chain(Noted("a"), Noted("b")), backend=backend, run_id="r", rerun=True)
+    engine.run()
     assert CALLS == ["a", "b"]
+    assert engine.resumed is None
     records = backend.load("r")
     assert records.kind("atom")["a"]["round"] == 1
     rounds = [(row["round"], row["direction"], row["outcome"]) for row in records.appended["attempt"]["a"]]

@@ -1,0 +1,177 @@
+"""The runs that decision 0001 traces."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any
+
+from doc.tracing import Trace
+from flowbook import Failure, Flow, LinearFlow, Notice, Task, UnorderedFlow, current, engines
+from flowbook.engines import Engine
+from flowbook.engines.core.messages import Annotate, Ended, Message
+from flowbook.engines.executors.base import Outcome
+from flowbook.persistence import Backend, fetch
+
+
+class Works(Task):
+    """Returns its name, and can be reverted."""
+
+    def execute(self) -> str:
+        return self.name
+
+    def revert(self, result: object) -> None:
+        assert result == self.name or isinstance(result, Failure)
+
+
+class Fails(Works):
+    """Raises."""
+
+    def execute(self) -> str:
+        raise ValueError(self.name)
+
+
+class Tells(Works):
+    """Says that it is half done, then waits until that was heard (if anybody waits for it)."""
+
+    def __init__(self, name: str, heard: threading.Event | None = None) -> None:
+        super().__init__(name)
+        self._heard = heard
+
+    def execute(self) -> str:
+        current().update_progress(0.5)
+        if self._heard is not None:
+            assert self._heard.wait(30)
+        return self.name
+
+
+class AtOnce:
+    """An executor whose attempts end while they are handed over, but for one that is held until `release`."""
+
+    def __init__(self, holds: str = "") -> None:
+        self._holds = holds
+        self._held: Callable[[], None] | None = None
+
+    def submit(self, call: Callable[..., Outcome], task: Task, *args: Any) -> Future[Outcome]:
+        future: Future[Outcome] = Future()
+
+        def work() -> None:
+            future.set_result(call(task, *args))
+
+        if task.name == self._holds:
+            self._held, self._holds = work, ""
+        else:
+            work()
+        return future
+
+    def release(self) -> None:
+        """Let the held attempt end, if there is one."""
+        held, self._held = self._held, None
+        if held is not None:
+            held()
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def chain(last: type[Works] = Works) -> LinearFlow:
+    return LinearFlow("f").add(Works("a"), Works("b"), last("c"))
+
+
+def siblings() -> UnorderedFlow:
+    return UnorderedFlow("f").add(Fails("a"), Works("b"))
+
+
+def engine_for(flow: Flow, backend: Backend, **options: Any) -> Engine:
+    """Return an engine to which somebody listens."""
+    engine = engines.load(flow, backend=backend, run_id="r", **options)
+    engine.notifier.register("*", lambda notice: None)
+    engine.atom_notifier.register("*", lambda notice: None)
+    return engine
+
+
+def strict_memory() -> Backend:
+    """Return a backend that encodes like one that outlives the process."""
+    return fetch("memory:?strict=true")
+
+
+def run_chain(trace: Trace) -> None:
+    engine_for(chain(), strict_memory()).run()
+
+
+def run_siblings(trace: Trace) -> None:
+    for _ in engine_for(siblings(), strict_memory()).run_iter():
+        pass
+
+
+def run_siblings_heard_together(trace: Trace) -> None:
+    engine = engine_for(siblings(), strict_memory(), engine="parallel", executor=AtOnce(), max_workers=2)
+    for _ in engine.run_iter():
+        pass
+
+
+def run_siblings_heard_apart(trace: Trace) -> None:
+    executor = AtOnce(holds="b")
+
+    def release(messages: Sequence[Message]) -> None:
+        if any(isinstance(message, Ended) for message in messages):
+            executor.release()
+
+    trace.on_step = release
+    engine = engine_for(siblings(), strict_memory(), engine="parallel", executor=executor, max_workers=2)
+    for _ in engine.run_iter():
+        pass
+
+
+def run_and_suspend(flow: Flow, at: tuple[str, str]) -> None:
+    backend = strict_memory()
+    engine = engine_for(flow, backend)
+
+    def suspend(notice: Notice) -> None:
+        if (notice.atom, notice.state) == at:
+            engine.suspend()
+
+    engine.atom_notifier.register("*", suspend)
+    for _ in engine.run_iter():
+        pass
+    for _ in engine_for(flow, backend).run_iter():
+        pass
+
+
+def suspend_on_success(trace: Trace) -> None:
+    run_and_suspend(chain(), ("b", "SUCCESS"))
+
+
+def suspend_on_reverted(trace: Trace) -> None:
+    run_and_suspend(chain(Fails), ("b", "REVERTED"))
+
+
+def crash_and_resume(trace: Trace) -> None:
+    backend = strict_memory()
+    engine = engine_for(chain(), backend)
+
+    def die(notice: Notice) -> None:
+        if notice.atom == "b":
+            raise Killed
+
+    engine.atom_notifier.register("RUNNING", die)
+    with suppress(Killed):
+        engine.run()
+    engine_for(chain(), backend).run()
+
+
+def tell_progress(trace: Trace) -> None:
+    heard = threading.Event()
+
+    def hear(messages: Sequence[Message]) -> None:
+        if any(isinstance(message, Annotate) for message in messages):
+            heard.set()
+
+    trace.on_step = hear
+    engine = engine_for(
+        LinearFlow("f").add(Tells("a", heard), Tells("b")), strict_memory(), engine="parallel", max_workers=1
+    )
+    engine.run()
