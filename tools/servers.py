@@ -33,6 +33,4 @@ def install(servers: Sequence[Server]) -> None:
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     packages = [server.debian_package for server in servers]
     subprocess.run(["apt-get", "update", "-qq"], env=quiet, check=False)
-    subprocess.run(
-        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], env=quiet, check=False
-    )
+    subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], env=quiet, check=False)

@@ -7,7 +7,7 @@ Rows are kept as they were given, live values and all: a commit is a few dict up
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from flowbook.clock import Clock, SystemClock, to_text
@@ -46,7 +46,7 @@ class MemoryBackend(Backend):
 
     def __init__(self, conf: str | Mapping[str, object] = "memory:", *, clock: Clock | None = None) -> None:
         options = Options(conf)
-        if options.address.rstrip("/") not in ("memory", "memory:"):
+        if options.address.partition(":")[2].strip("/"):
             raise NotPossible("a memory backend has no address", where=options.url, todo="give 'memory:'")
         strict = options.flag("strict", default=False)
         self.url = options.url
@@ -219,18 +219,16 @@ def _forget(space: _Space, change: Change) -> None:
 
 def _copied(row: Row) -> dict[str, Any]:
     """Return a copy of a row down to its plain lists and dicts; live values are the same objects."""
-    return {name: _COPIES.get(type(value), _same)(value) for name, value in row.items()}
+    return {name: _copied_value(value) if type(value) in _NESTED else value for name, value in row.items()}
 
 
-def _same(value: Any) -> Any:
-    return value
+def _copied_value(value: Any) -> Any:  # any value that a row may hold
+    if type(value) is dict:
+        return _copied(value)
+    return [_copied_value(item) for item in value] if type(value) is list else value
 
 
-def _copied_list(value: list[Any]) -> list[Any]:
-    return [_COPIES.get(type(item), _same)(item) for item in value]
-
-
-_COPIES: dict[type, Callable[[Any], Any]] = {dict: _copied, list: _copied_list}
+_NESTED = (dict, list)
 
 
 def _flow_of(key: str) -> str | None:

@@ -270,5 +270,5 @@ class _Registry:
 _registry = _Registry()
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_owner_of.cache_clear)
+    os.register_at_fork(after_in_child=_owner_of.cache_clear)  # in a new namespace the pid may be the same
     os.register_at_fork(after_in_child=_registry.forget)

@@ -80,11 +80,10 @@ class SqlBackend(Backend):
 
     def claim(self, key: str, owner: Owner, *, lease_s: float, take_over: bool = False) -> Claim:
         """Return a claim with a raised epoch, in one transaction for the fence and the owner."""
-        self.open()
-        self._database.hold()
         statements, claim, text = self._statements, quoted(key), json.dumps(owner.to_row())
 
         def work(cursor: DBAPICursor) -> int:
+            self._database.hold()
             now = self._clock.now()
             epoch = self._epoch(cursor, claim)
             if epoch is None:

@@ -59,9 +59,14 @@ class Database(ABC):
     def open(self) -> None:
         """Make the database ready: a new one gets the schema, an older one the newest."""
         with self._opening:
-            if not self._is_open:
+            if self._is_open:
+                return
+            try:
                 self._guarded(self.prepare)
-                self._is_open = True
+            except BaseException:
+                self._sessions.close()
+                raise
+            self._is_open = True
 
     def close(self) -> None:
         """Close the connections of all threads of this process."""

@@ -20,7 +20,9 @@ class Session:
         self.cursor: DBAPICursor = connection.cursor()
 
     def close(self) -> None:
-        """Close the connection; one that is broken already is let go."""
+        """Close the cursor, whose last statement would keep the files open, and the connection."""
+        with suppress(Exception):  # what is broken already is let go
+            self.cursor.close()
         with suppress(Exception):
             self.connection.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -14,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from flowbook.persistence import owners
 from flowbook.persistence.owners import LivenessFile, Owner, current_owner, lives_by_pid
 
 HOLDER = """
@@ -41,6 +41,34 @@ if child == 0:
     os._exit(0)
 os.waitpid(child, 0)
 print(os.read(read, 1000).decode(), current_owner() == parent)
+"""
+
+FORKER_OF_A_HOLDER = """
+import json, os, sys
+from flowbook.persistence.owners import LivenessFile, Owner, current_owner
+file = LivenessFile(sys.argv[1])
+file.hold()
+read, write = os.pipe()
+stop, go = os.pipe()
+child = os.fork()
+if child == 0:
+    file.hold()
+    os.write(write, json.dumps(current_owner().to_row()).encode())
+    os.read(stop, 1)
+    os._exit(0)
+owner = Owner.from_row(json.loads(os.read(read, 1000)))
+alive = file.is_alive(owner)
+os.write(go, b"x")
+os.waitpid(child, 0)
+print(alive, file.is_alive(owner))
+"""
+
+LOOKER = """
+import fcntl, os, sys
+file = os.open(sys.argv[1], os.O_RDWR)
+fcntl.lockf(file, fcntl.LOCK_SH, 1, 7)
+print("looking", flush=True)
+sys.stdin.read()
 """
 
 SEE = """
@@ -121,6 +149,13 @@ def test_a_forked_child_is_an_owner_of_its_own_and_sees_its_parent_alive(path: P
 
 
 @pytest.mark.slow
+def test_a_forked_child_keeps_a_byte_of_its_own_locked(path: Path) -> None:
+    command = [sys.executable, "-c", FORKER_OF_A_HOLDER, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True False"
+
+
+@pytest.mark.slow
 def test_several_users_of_a_file_in_one_process_do_not_drop_each_others_lock(path: Path) -> None:
     row = json.dumps(current_owner().to_row())
 
@@ -137,6 +172,18 @@ def test_several_users_of_a_file_in_one_process_do_not_drop_each_others_lock(pat
     assert seen() == "False"
 
 
+@pytest.mark.slow
+def test_one_who_looks_at_a_byte_does_not_look_alive_to_another(path: Path, file: LivenessFile) -> None:
+    file.hold()
+    with subprocess.Popen(
+        [sys.executable, "-c", LOOKER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as looker:
+        assert looker.stdout is not None
+        assert looker.stdout.readline() == "looking\n"
+        assert file.is_alive(replace(current_owner(), lock=7)) is False
+        looker.kill()
+
+
 def test_a_reused_pid_is_another_process() -> None:
     assert lives_by_pid(replace(current_owner(), started=current_owner().started - 1)) is False
 
@@ -150,7 +197,7 @@ def test_where_there_are_no_locks_the_pid_decides(path: Path, monkeypatch: pytes
     def refuse(*args: object) -> None:
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr(owners.fcntl, "lockf", refuse)
+    monkeypatch.setattr(fcntl, "lockf", refuse)
     file = LivenessFile(path)
     assert file.is_alive(replace(current_owner(), lock=1)) is True
     assert file.is_alive(replace(current_owner(), lock=1, pid=2**22 + 1)) is False

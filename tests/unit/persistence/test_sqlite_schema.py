@@ -1,0 +1,139 @@
+"""The schema is the same however it came about, and only a schema of ours, not newer than us, is touched."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine
+
+from flowbook.exceptions import Damaged, NewerSchema
+from flowbook.persistence import Query
+from flowbook.persistence.sql.backend import SqliteBackend
+from flowbook.persistence.sql.tables import METADATA, REVISIONS, SCHEMA
+from flowbook.testing.backend_samples import begin, ids
+
+IMPORTS = """
+import sys
+from flowbook.persistence import fetch
+from flowbook.testing.backend_samples import begin
+with fetch(sys.argv[1]) as backend:
+    begin(backend)
+print("alembic" in sys.modules)
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "runs.db"
+
+
+def ask(path: Path, statement: str) -> list[Any]:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def schema_of(path: Path) -> set[tuple[str, ...]]:
+    found = ask(path, "SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_master")
+    return {(kind, name, table, " ".join(sql.split())) for kind, name, table, sql in found}
+
+
+def make_with_no_revision(path: Path) -> None:
+    """Make a database as it was before the first revision."""
+    engine = create_engine(f"sqlite:///{path}")
+    SCHEMA.create(engine)
+    engine.dispose()
+
+
+def test_a_new_schema_and_a_migrated_one_are_equal(tmp_path: Path) -> None:
+    new, migrated = tmp_path / "new.db", tmp_path / "migrated.db"
+    make_with_no_revision(migrated)
+    for path in (new, migrated):
+        with SqliteBackend(f"sqlite:///{path}") as backend:
+            begin(backend)
+            assert ids(backend, Query()) == ["f"]
+    assert schema_of(new) == schema_of(migrated)
+    for path in (new, migrated):
+        assert ask(path, "SELECT version_num FROM flowbook_schema") == [(REVISIONS[-1],)]
+
+
+def test_the_migrations_lead_to_the_tables(path: Path) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    make_with_no_revision(path)
+    SqliteBackend(f"sqlite:///{path}").open()
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": SCHEMA.name})
+        differences = compare_metadata(context, METADATA)
+    engine.dispose()
+    # Alembic leaves its own table out of what it finds, and takes ours for one that is to be made.
+    assert [kind for kind, *rest in differences if rest[0] is not SCHEMA] == []
+
+
+def test_the_revisions_are_those_that_alembic_finds() -> None:
+    from alembic.script import ScriptDirectory
+
+    import flowbook.persistence.sql.migrations as migrations
+
+    script = ScriptDirectory(str(Path(migrations.__path__[0])))
+    assert tuple(reversed([revision.revision for revision in script.walk_revisions()])) == REVISIONS
+
+
+@pytest.mark.slow
+def test_alembic_is_imported_only_for_a_schema_that_is_behind(path: Path) -> None:
+    def is_imported() -> str:
+        command = [sys.executable, "-c", IMPORTS, f"sqlite:///{path}"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert is_imported() == "False"
+    assert is_imported() == "False"
+    path.unlink()
+    make_with_no_revision(path)
+    assert is_imported() == "True"
+
+
+def test_upgrading_can_be_repeated(path: Path) -> None:
+    with SqliteBackend(f"sqlite:///{path}") as backend:
+        backend.upgrade()
+        backend.upgrade()
+        begin(backend)
+
+
+def test_a_newer_schema_is_left_alone(path: Path) -> None:
+    with SqliteBackend(f"sqlite:///{path}") as backend:
+        begin(backend)
+    ask(path, "UPDATE flowbook_schema SET version_num = '9999'")
+    backend = SqliteBackend(f"sqlite:///{path}")
+    for verb in (backend.open, backend.upgrade):
+        with pytest.raises(NewerSchema) as caught:
+            verb()
+        assert "9999" in caught.value.why
+    backend.close()
+    assert ask(path, "SELECT version_num FROM flowbook_schema") == [("9999",)]
+
+
+def test_another_programs_database_is_left_alone(path: Path) -> None:
+    ask(path, "CREATE TABLE photos (name)")
+    before = path.read_bytes()
+    backend = SqliteBackend(f"sqlite:///{path}")
+    with pytest.raises(Damaged) as caught:
+        backend.open()
+    backend.close()
+    assert "photos" in caught.value.why
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_is_no_database_is_left_alone(path: Path) -> None:
+    path.write_text("A shopping list: bread, cheese, and enough words to be longer than a header is." * 20)
+    backend = SqliteBackend(f"sqlite:///{path}")
+    with pytest.raises(Damaged):
+        backend.open()
+    backend.close()
+    assert path.read_text().startswith("A shopping list")
