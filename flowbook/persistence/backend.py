@@ -126,7 +126,7 @@ class Backend(Protocol):
         ...
 
     def load(self, flow: str, kinds: Sequence[str] | None = None) -> FlowRecords:
-        """Return the newest committed records of a flow (of these kinds, or of all), values undecoded.
+        """Return the newest committed records of a flow, of these kinds or of all (``request`` too), values undecoded.
 
         Raises NotFound when the flow has no ``flow`` record, Damaged when a record cannot be read.
         """
@@ -149,7 +149,7 @@ class Backend(Protocol):
         ...
 
     def renew(self, claim: Claim, *, lease_s: float) -> Sequence[Request]:
-        """Prolong the claim and return the requests that wait for it; a lease of 0 gives the claim up.
+        """Prolong the claim and return the requests that wait for it; a lease of 0 gives it up and raises the epoch.
 
         Raises OwnershipLost when a newer owner has taken over; giving up a lost claim does nothing.
         """

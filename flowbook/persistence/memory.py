@@ -103,6 +103,8 @@ class MemoryBackend(Backend):
                 for kind, of_kind in space.appended.items()
                 if of_kind and (kinds is None or kind in kinds)
             }
+            if space.requests and (kinds is None or "request" in kinds):
+                rows["request"] = {key: dict(row) for key, row in space.requests.items()}
         return FlowRecords(flow, rows, appended)
 
     def _flow(self, flow: str) -> _Space:

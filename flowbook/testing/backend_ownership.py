@@ -185,6 +185,15 @@ class OwnersContract:
         claim = begin(backend)
         assert [request.row for request in backend.renew(claim, lease_s=60)] == [{"do": "suspend"}]
 
+    def test_waiting_requests_are_loaded_with_the_flow(self, backend: Backend) -> None:
+        claim = begin(backend)
+        backend.post("flow:f", {"do": "suspend"})
+        (request,) = backend.renew(claim, lease_s=60)
+        assert backend.load("f").kind("request") == {request.id: {"do": "suspend"}}
+        assert not backend.load("f", ["atom"]).kind("request")
+        backend.commit(claim, [Delete("request", request.id)])
+        assert not backend.load("f").kind("request")
+
     def test_requests_for_others_are_not_seen_and_cannot_be_deleted(self, backend: Backend) -> None:
         one, other = begin(backend, "one"), begin(backend, "other")
         backend.post("flow:other", {})

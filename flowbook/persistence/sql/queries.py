@@ -12,6 +12,8 @@ from sqlalchemy import (
     CompoundSelect,
     Select,
     Table,
+    Text,
+    cast,
     false,
     func,
     literal_column,
@@ -24,7 +26,7 @@ from flowbook.exceptions import Damaged
 from flowbook.persistence.backend import FlowRecords, FlowSummary, Query
 from flowbook.persistence.owners import Owner
 from flowbook.persistence.sql.names import quoted, unquoted
-from flowbook.persistence.sql.tables import APPENDED, CLAIMS, FLOWS, RECORDS
+from flowbook.persistence.sql.tables import APPENDED, CLAIMS, FLOWS, RECORDS, REQUESTS
 from flowbook.persistence.texts import row_of
 
 _KEPT, _APPENDED = 0, 1
@@ -76,15 +78,24 @@ def owner_of(text: Any, url: str, claim: str) -> Owner:
 
 
 def loading(flow: str, kinds: Sequence[str] | None) -> CompoundSelect[Any]:
-    """Return the statement of `Backend.load`: one for both tables, so that it sees one state of the storage.
+    """Return the statement of `Backend.load`: one for all tables, so that it sees one state of the storage.
 
     Asks for the ``flow`` record in any case: without it there is no flow.
     """
     # mypy knows no type for a literal column, so Any.
     kept: Any = select(literal_column(str(_KEPT)), literal_column("0"), *_columns(RECORDS))
     appended: Any = select(literal_column(str(_APPENDED)), APPENDED.c.id, *_columns(APPENDED))
+    posted: Any = select(
+        literal_column(str(_KEPT)),
+        literal_column("0"),
+        literal_column("'request'"),
+        cast(REQUESTS.c.id, Text),
+        REQUESTS.c.data,
+    )
     of_flow = f"flow:{quoted(flow)}"
+    wants_requests = kinds is None or "request" in kinds
     return union_all(
+        *([posted.where(REQUESTS.c.claim == of_flow)] if wants_requests else []),
         kept.where(RECORDS.c.claim == of_flow, *_of_kinds(RECORDS, None if kinds is None else ["flow", *kinds])),
         appended.where(APPENDED.c.claim == of_flow, *_of_kinds(APPENDED, kinds)),
     )

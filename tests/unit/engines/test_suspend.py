@@ -147,3 +147,13 @@ def test_a_newer_engine_in_this_process_supersedes_the_older(backend: Backend, c
     with pytest.raises(OwnershipLost):
         engines.run(LinearFlow("f").add(supersede, Say("b", calls)), backend=backend, run_id="r")
     assert calls == ["supersede", "b"]
+
+
+def test_a_suspend_that_an_earlier_owner_never_heard_does_not_stop_the_next(backend: Backend, calls: list[str]) -> None:
+    engine = engines.load(LinearFlow("f").add(Say("a", calls), Say("b", calls)), backend=backend, run_id="r")
+    engine.atom_notifier.register("SUCCESS", lambda notice: engine.suspend())
+    engine.run()
+    backend.post("flow:r", {"do": "suspend"})
+    engines.run(LinearFlow("f").add(Say("a", calls), Say("b", calls)), backend=backend, run_id="r")
+    assert calls == ["a", "b"]
+    assert not backend.load("r").kind("request")

@@ -1,0 +1,254 @@
+"""Suspends and deaths: what is written, and how the next owner goes on from it."""
+
+from __future__ import annotations
+
+import pytest
+
+from flowbook.flows import LinearFlow, UnorderedFlow
+from unit.core.logbook import Logbook, atom, linear, unordered
+
+
+def test_a_suspended_flow_starts_nothing_and_lets_what_runs_end() -> None:
+    book = Logbook(linear("a", "b"))
+    book.enter()
+    assert book.suspend() == []
+    assert book.flow["state"] == "SUSPENDING"
+    assert book.end("a") == []
+    assert (book.flow["state"], book.states) == ("SUSPENDED", {"a": "SUCCESS"})
+    assert book.enter() == ["b"]
+
+
+def test_a_suspended_flow_of_which_all_is_done_is_finished() -> None:
+    book = Logbook(linear("a"))
+    book.enter()
+    book.suspend()
+    book.end("a")
+    assert book.flow["state"] == "SUCCESS"
+
+
+def test_a_start_that_is_withdrawn_leaves_no_trace() -> None:
+    book = Logbook(linear("a", "b"))
+    book.enter()
+    assert book.suspend("a") == []
+    assert (book.atoms, book.attempts, book.flow["state"]) == ({}, [], "SUSPENDED")
+    assert book.enter() == ["a"]
+    assert book.atoms["a"]["attempt"] == 1
+
+
+def test_a_start_that_is_withdrawn_tells_nothing() -> None:
+    book = Logbook(linear("a"))
+    book.enter(listening=True)
+    book.suspend("a")
+    assert [(event.node, event.state) for event in book.decisions[-1].endings] == [
+        (None, "SUSPENDING"),
+        (None, "SUSPENDED"),
+    ]
+
+
+def test_a_withdrawn_start_keeps_what_was_noted_beside_the_atom() -> None:
+    from flowbook.engines.core.messages import Annotate
+
+    book = Logbook(linear("a"))
+    book.enter()
+    book.take(Annotate(book.plan.index["a"], {"progress": 0.0}))
+    book.suspend("a")
+    assert book.atoms["a"]["state"] == "PENDING"
+    assert book.atoms["a"]["attempt"] == 0
+    assert book.atoms["a"]["metadata"] == {"progress": 0.0}
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_a_withdrawn_revert_is_again_what_it_was(failed: bool) -> None:
+    book = Logbook(linear("a", "b"))
+    book.enter()
+    book.end("a")
+    assert book.end("b", fails=True) == ["-b"]
+    if not failed:
+        assert book.end("b") == ["-a"]
+    book.suspend("b" if failed else "a")
+    assert book.states == ({"a": "SUCCESS", "b": "FAILURE"} if failed else {"a": "SUCCESS", "b": "REVERTED"})
+    assert book.flow["state"] == "SUSPENDED"
+    started = [*book.enter(), *book.play()]
+    assert started == (["-b", "-a"] if failed else ["-a"])
+    assert book.flow["state"] == "REVERTED"
+
+
+def test_a_start_that_was_withdrawn_before_a_sibling_failed_is_still_made() -> None:
+    book = Logbook(unordered("a", "b"), window=2)
+    book.enter()
+    book.suspend("b")
+    assert book.end("a", fails=True) == []
+    assert (book.flow["state"], book.states) == ("SUSPENDED", {"a": "FAILURE"})
+    assert book.enter() == ["b", "-a"]
+
+
+def test_a_start_that_was_withdrawn_after_a_sibling_failed_is_still_made() -> None:
+    book = Logbook(unordered("a", "b"), window=2)
+    book.enter()
+    assert book.end("a", fails=True) == ["-a"]
+    book.suspend("b")
+    book.end("a")
+    assert (book.flow["state"], book.states) == ("SUSPENDED", {"a": "REVERTED"})
+    assert [*book.enter(), *book.play()] == ["b", "-b"]
+    assert book.flow["state"] == "REVERTED"
+
+
+def test_reverting_goes_on_after_a_suspend() -> None:
+    book = Logbook(linear("a", "b", "c"))
+    book.enter()
+    book.end("a")
+    book.end("b")
+    book.end("c", fails=True)
+    book.suspend()
+    book.end("c")
+    assert book.flow["state"] == "SUSPENDED"
+    assert [*book.enter(), *book.play()] == ["-b", "-a"]
+
+
+# -- deaths --
+
+
+def test_an_interrupted_attempt_is_told_and_made_again() -> None:
+    book = Logbook(linear("a", "b"))
+    book.enter()
+    assert book.enter() == ["a"]
+    assert book.outcomes == ["a EXECUTE 1 INTERRUPTED"]
+    assert book.attempts[0][1]["ended_at"] is None
+    assert book.atoms["a"]["attempt"] == 2
+    book.play()
+    assert book.outcomes == ["a EXECUTE 1 INTERRUPTED", "a EXECUTE 2 SUCCESS", "b EXECUTE 1 SUCCESS"]
+
+
+def test_an_interrupted_revert_is_told_and_made_again() -> None:
+    book = Logbook(linear("a"))
+    book.enter()
+    book.end("a", fails=True)
+    assert book.enter() == ["-a"]
+    assert book.outcomes == ["a EXECUTE 1 FAILURE", "a REVERT 1 INTERRUPTED"]
+    book.play()
+    assert (book.outcomes[-1], book.flow["state"]) == ("a REVERT 2 SUCCESS", "REVERTED")
+
+
+def test_a_saved_atom_is_not_run_again() -> None:
+    book = Logbook(linear("a", "b"))
+    book.enter()
+    book.end("a")
+    assert [*book.enter(), *book.play()] == ["b"]
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "SUSPENDING", "RESUMING"])
+def test_a_flow_that_is_found_under_way_is_recovered(state: str) -> None:
+    book = Logbook(linear("a"))
+    book.flow["state"] = state
+    book.enter(listening=True)
+    assert [event.state for event in book.decisions[0].endings] == ["RESUMING", "SUSPENDED", "RUNNING"]
+
+
+def test_what_was_ready_at_a_failure_is_executed_by_the_next_owner() -> None:
+    book = Logbook(unordered("a", "b", "c"))
+    book.enter()
+    book.end("a", fails=True)
+    started = [*book.enter(), *book.play()]
+    assert started[:2] == ["b", "c"]
+    assert book.flow["state"] == "REVERTED"
+
+
+def test_a_failure_without_an_intention_is_reverted() -> None:
+    """A record may be written by hand, or by somebody who died in between."""
+    book = Logbook(linear("a", "b"))
+    book.atoms["a"] = {"state": "FAILURE", "attempt": 1}
+    assert book.enter() == ["-a"]
+    assert book.flow["intention"] == "REVERT"
+
+
+def test_a_failed_revert_and_a_death_leave_nothing_interrupted() -> None:
+    book = Logbook(unordered("a", "b", "c"), window=3)
+    book.enter()
+    book.take(book.ended("a", fails=True), book.ended("b"))
+    assert book.end("a", fails=True) == []
+    assert book.states == {"a": "REVERT_FAILURE", "b": "REVERTING", "c": "RUNNING"}
+    book.window = 1
+    assert [*book.enter(), *book.play()] == ["c", "-b"]
+    assert book.states == {"a": "REVERT_FAILURE", "b": "REVERTED", "c": "SUCCESS"}
+    assert book.flow["state"] == "FAILURE"
+
+
+def test_a_broken_flow_that_is_suspended_with_interrupted_attempts_can_go_on() -> None:
+    book = Logbook(unordered("a", "b", "c"), window=3)
+    book.enter()
+    book.end("a", fails=True)
+    book.end("a", fails=True)
+    book.window = 1
+    assert book.enter() == ["b"]
+    book.suspend()
+    book.end("b")
+    assert (book.flow["state"], book.states["c"]) == ("SUSPENDED", "RUNNING")
+    assert [*book.enter(), *book.play()] == ["c"]
+    assert book.flow["state"] == "FAILURE"
+
+
+# -- a flow that was changed meanwhile --
+
+
+def test_an_atom_that_is_put_before_a_saved_one_runs_and_the_saved_one_does_not() -> None:
+    book = Logbook(linear("a", "b", "c"))
+    book.enter()
+    book.end("a")
+    book.end("b")
+    book.change_flow(linear("a", "new", "b", "c"))
+    assert [*book.enter(), *book.play()] == ["new", "c"]
+    assert (book.flow["state"], book.atoms["c"]["attempt"]) == ("SUCCESS", 2)
+
+
+def test_an_interrupted_atom_waits_for_one_that_is_put_before_it() -> None:
+    book = Logbook(linear("a", "b"))
+    book.enter()
+    book.end("a")
+    book.change_flow(linear("a", "new", "b"))
+    assert [*book.enter(), *book.play()] == ["new", "b"]
+
+
+def test_an_interrupted_atom_is_reverted_when_one_that_is_put_before_it_fails() -> None:
+    book = Logbook(linear("a", "b"))
+    book.enter()
+    book.end("a")
+    book.change_flow(linear("a", "new", "b"))
+    assert book.enter() == ["new"]
+    assert book.play("new") == ["b", "-b", "-new", "-a"]
+    assert book.flow["state"] == "REVERTED"
+
+
+def test_an_interrupted_atom_is_reverted_though_one_that_is_put_before_it_never_runs() -> None:
+    book = Logbook(UnorderedFlow("f").add(linear("a", "b"), atom("x")), window=2)
+    book.enter()
+    book.end("a")
+    book.end("x", fails=True)
+    book.change_flow(UnorderedFlow("f").add(linear("a", "new", "b"), atom("x")))
+    book.enter()
+    book.play()
+    assert book.states == {"a": "REVERTED", "b": "REVERTED", "x": "REVERTED"}
+    assert book.flow["state"] == "REVERTED"
+
+
+def test_order_counts_across_an_atom_that_is_put_in_between() -> None:
+    book = Logbook(LinearFlow("f").add(atom("a"), unordered("b", "x")), window=2)
+    book.enter()
+    book.end("a")
+    book.end("b")
+    book.end("x", fails=True)
+    book.change_flow(LinearFlow("f").add(atom("a"), atom("new"), unordered("b", "x")))
+    assert sorted(book.enter()) == ["-b", "-x"]
+    book.end("x")
+    assert book.end("b") == ["-a"]
+    book.play()
+    assert book.flow["state"] == "REVERTED"
+
+
+def test_atoms_that_the_flow_no_longer_has_are_left_alone() -> None:
+    book = Logbook(linear("a", "b", "c"))
+    book.enter()
+    book.end("a")
+    book.end("b")
+    book.change_flow(linear("b", "c"))
+    assert [*book.enter(), *book.play()] == ["c"]
+    assert (book.flow["state"], book.atoms["a"]["state"]) == ("SUCCESS", "SUCCESS")
