@@ -10,6 +10,7 @@ import json
 import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.engine.interfaces import DBAPICursor
@@ -29,7 +30,7 @@ from flowbook.persistence.sql.tables import FLOWS
 from flowbook.persistence.texts import row_of, text_of
 
 _OF_DESTROYED = ""
-_NEAR_NAMES = 1000
+_NEAR_NAMES = 100
 _SQLITE_VALUE_LIMIT_BYTES = 256 * 1024 * 1024  # three of them fit into a row
 
 
@@ -49,6 +50,7 @@ class SqlBackend(Backend):
         self._statements = database.statements
         self._clock = clock or SystemClock()
         self._counting = threading.Lock()
+        self._loads: dict[tuple[str, ...] | None, tuple[str, list[Any]]] = {}
 
     def open(self) -> None:
         """Make the database ready: a new one gets the schema, an older one the newest."""
@@ -68,10 +70,19 @@ class SqlBackend(Backend):
 
     def load(self, flow: str, kinds: Sequence[str] | None = None) -> FlowRecords:
         """Return the newest committed records of a flow, by one query."""
-        records = records_of(flow, self._database.read_once(loading(flow, kinds)), kinds, self.url)
+        text, values = self._loading(None if kinds is None else tuple(kinds))
+        claim = f"flow:{quoted(flow)}"
+        found = self._database.read(text, [claim if value is None else value for value in values])
+        records = records_of(flow, found, kinds, self.url)
         if records is None:
             raise self._not_found(flow)
         return records
+
+    def _loading(self, kinds: tuple[str, ...] | None) -> tuple[str, list[Any]]:
+        """Return the text and values of `loading`, compiled once for the same kinds; None stands for the claim."""
+        if kinds not in self._loads:
+            self._loads[kinds] = self._statements.once(loading(kinds))
+        return self._loads[kinds]
 
     def _not_found(self, flow: str) -> NotFound:
         newest = select(FLOWS.c.claim).order_by(FLOWS.c.created_at.desc()).limit(_NEAR_NAMES)

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
+    bindparam,
     cast,
     false,
     func,
@@ -77,10 +78,10 @@ def owner_of(text: Any, url: str, claim: str) -> Owner:
         raise Damaged(url, f"the owner of {claim!r}: {error}") from error
 
 
-def loading(flow: str, kinds: Sequence[str] | None) -> CompoundSelect[Any]:
+def loading(kinds: Sequence[str] | None) -> CompoundSelect[Any]:
     """Return the statement of `Backend.load`: one for all tables, so that it sees one state of the storage.
 
-    Asks for the ``flow`` record in any case: without it there is no flow.
+    Its parameter ``the_claim`` is left open. Asks for the ``flow`` record in any case: without it there is no flow.
     """
     # mypy knows no type for a literal column, so Any.
     kept: Any = select(literal_column(str(_KEPT)), literal_column("0"), *_columns(RECORDS))
@@ -92,7 +93,7 @@ def loading(flow: str, kinds: Sequence[str] | None) -> CompoundSelect[Any]:
         cast(REQUESTS.c.id, Text),
         REQUESTS.c.data,
     )
-    of_flow = f"flow:{quoted(flow)}"
+    of_flow: ColumnElement[str] = bindparam("the_claim")
     wants_requests = kinds is None or "request" in kinds
     return union_all(
         *([posted.where(REQUESTS.c.claim == of_flow)] if wants_requests else []),
