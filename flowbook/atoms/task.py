@@ -11,6 +11,7 @@ from flowbook.atoms.base import Atom, Kind
 from flowbook.atoms.signature import AnyCallable, definition_of, parameters_of, place_at, read_parameters
 from flowbook.atoms.wiring import PLAIN, Method, Methods, Names, Rebind, Wiring, wire
 from flowbook.exceptions import NotPossible, WrongType
+from flowbook.main_module import lasting_name
 
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
@@ -42,7 +43,7 @@ class Task(Atom):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # as in Atom
         super().__init_subclass__(**kwargs)
-        cls._default_name = f"{cls.__module__}.{cls.__qualname__}"
+        cls._default_name = f"{lasting_name(cls.__module__)}.{cls.__qualname__}"
         cls.has_revert = cls.revert is not Atom.revert
         cls.has_hooks = any(getattr(cls, hook) is not getattr(Task, hook) for hook in _HOOKS)
 

@@ -16,6 +16,7 @@ from typing import Any
 from flowbook.atoms.base import Atom
 from flowbook.exceptions import FactoryMissing, FactoryRefused, NotPossible, WrongType, did_you_mean
 from flowbook.flows.base import Flow
+from flowbook.main_module import file_of
 from flowbook.persistence.changes import Row
 
 
@@ -90,7 +91,7 @@ def factory_of_callable(function: Callable[..., Any], args: Sequence[Any], kwarg
     """Return the factory that a function is. Raises NotPossible when another process could not import it by name."""
     module, name = getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
     if module == "__main__":
-        path = _file_of(sys.modules["__main__"])
+        path = file_of(sys.modules["__main__"])
         if path is not None and "<" not in name:
             return factory_of_file(path, name, args=args, kwargs=kwargs)
     if not module or module == "__main__" or "<" in name:
@@ -115,31 +116,37 @@ def has_changed(factory: Factory) -> bool:
 
 
 def _load_file(path: Path) -> ModuleType:
-    name = f"flowbook_file_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    """Return the module in a file, imported under its own name where that leads to it, its folder on the path."""
     main = sys.modules["__main__"]
-    if _file_of(main) == path:
+    if file_of(main) == path:
         return main
+    if not path.is_file():
+        raise NotPossible(f"{path} does not exist", todo="give FILE.py::FLOW")
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    if _leads_to(path):
+        return importlib.import_module(path.stem)
+    name = f"{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"  # hides no module of that name
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise NotPossible(f"{path} is not a Python file", todo="give FILE.py::FLOW")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except FileNotFoundError as error:
-        del sys.modules[name]
-        raise NotPossible(f"{path} does not exist", todo="give FILE.py::FLOW") from error
     except BaseException:
         del sys.modules[name]
         raise
     return module
 
 
-def _file_of(module: ModuleType) -> Path | None:
-    file = getattr(module, "__file__", None)
-    return None if file is None else Path(file).resolve()
+def _leads_to(path: Path) -> bool:
+    """Return whether importing the file's stem gives this file, and not another module of that name."""
+    if path.stem in sys.modules:
+        return file_of(sys.modules[path.stem]) == path
+    spec = importlib.util.find_spec(path.stem) if path.stem.isidentifier() else None
+    return spec is not None and spec.origin is not None and Path(spec.origin).resolve() == path
 
 
 def _names_in(found: object) -> list[str]:

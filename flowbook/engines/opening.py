@@ -34,7 +34,7 @@ class Resumed(NamedTuple):
 
 
 class Entered(NamedTuple):
-    """A run that was entered under its claim: its records now, what was left of it (None: a new run or round), its differences."""
+    """A run that was entered: its records, what was left of it (None: a new run or round), how its flow differs."""
 
     records: FlowRecords
     resumed: Resumed | None

@@ -84,6 +84,7 @@ def load_from_factory(
     The function must be importable by name, its arguments plain data: NotPossible is raised otherwise.
     """
     factory = factory_of_callable(flow_factory, factory_args, factory_kwargs or {})
+    factory.to_row()  # refuses what it cannot keep, before anything is called
     return load(flow_factory(*factory_args, **(factory_kwargs or {})), store, factory=factory, **options)
 
 

@@ -68,9 +68,7 @@ def begin_revert(run: Run) -> None:
     run.reverting = True
     run.flow_row["intention"] = Intention.REVERT.value
     run.flow_row["due"] = [  # a start that is withdrawn leaves no other trace
-        run.plan.names[node]
-        for node, state in enumerate(run.state)
-        if state is AtomState.RUNNING or node in run.queued
+        run.plan.names[node] for node, state in enumerate(run.state) if state is AtomState.RUNNING or node in run.queued
     ]
     _plan_reverts(run)
 

@@ -6,7 +6,6 @@ process already has, registered or in an imported module; its ``__init__`` is no
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum, Flag
@@ -15,6 +14,7 @@ from types import BuiltinFunctionType
 from typing import Any, NamedTuple, cast
 
 from flowbook.exceptions import DecodeError
+from flowbook.main_module import lasting_name, module_called
 
 
 class Shape(NamedTuple):
@@ -51,9 +51,8 @@ def remembered(name: str) -> type | None:
 
 
 def home(cls: type) -> str:
-    """Return ``module:QualName``, the same in a program and in the processes it spawned."""
-    module = "__main__" if cls.__module__ == "__mp_main__" else cls.__module__
-    return f"{module}:{cls.__qualname__}"
+    """Return ``module:QualName``, the same in a program, in the processes it spawned and in those that import it."""
+    return f"{lasting_name(cls.__module__)}:{cls.__qualname__}"
 
 
 def shown(cls: type) -> str:
@@ -88,7 +87,7 @@ def find(name: str, shape: Shape) -> type:
     cls = _by_name[name] if name in _by_name else _in_imported_modules(name)
     if cls is None:
         module, _, qualname = name.partition(":")
-        if module in sys.modules:
+        if module_called(module) is not None:
             raise DecodeError(name, f"the module {module} has no class {qualname}")
         raise DecodeError(name, "its class is neither registered nor in a module that is imported")
     if shape_of(cls) is not shape:
@@ -99,7 +98,7 @@ def find(name: str, shape: Shape) -> type:
 def _in_imported_modules(name: str) -> type | None:
     """Return the class at home under ``name``; looks into dictionaries only, so that nothing loads lazily."""
     module, _, qualname = name.partition(":")
-    found: object = sys.modules.get(module)
+    found: object = module_called(module)
     for part in qualname.split("."):
         try:
             found = _dictionary(found).get(part)
