@@ -1,0 +1,67 @@
+"""Exit codes: what a shell learns about how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Final
+
+import click
+
+from flowbook.exceptions import FlowFailed, FlowOwned, NotFound, OwnershipLost, StorageError, TooLarge, UsageError
+from flowbook.states import FlowState
+
+
+class Exit(IntEnum):
+    """What ``flowbook`` exits with."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    REVERTED = 3
+    SUSPENDED = 4
+    STORAGE = 5
+    OWNED = 6
+    INTERNAL = 70
+    INTERRUPTED = 130
+
+
+EXIT_CODES: Final = """\b
+Exit codes:
+  0    it worked; of run and resume: the run ended in SUCCESS
+  1    the run ended in FAILURE
+  2    something on the command line, or in the flow's code, is wrong
+  3    the run failed and was REVERTED
+  4    the run is SUSPENDED and can be resumed
+  5    the storage cannot be reached, read or written
+  6    the run is claimed by another living owner
+  70   flowbook's own mistake
+  130  interrupted at once; the run can be resumed
+"""
+
+_OF_STATE: Final[Mapping[FlowState, Exit]] = {
+    FlowState.SUCCESS: Exit.OK,
+    FlowState.FAILURE: Exit.FAILED,
+    FlowState.REVERTED: Exit.REVERTED,
+}
+
+_OF_ERROR: Final[Mapping[type[Exception], Exit]] = {  # the first that fits counts
+    FlowOwned: Exit.OWNED,
+    OwnershipLost: Exit.OWNED,
+    NotFound: Exit.USAGE,
+    TooLarge: Exit.USAGE,
+    UsageError: Exit.USAGE,
+    click.ClickException: Exit.USAGE,
+    StorageError: Exit.STORAGE,
+    FlowFailed: Exit.FAILED,
+}
+
+
+def exit_of_state(state: FlowState) -> Exit:
+    """Return the exit code of a run that stopped in ``state``."""
+    return _OF_STATE.get(state, Exit.SUSPENDED)
+
+
+def exit_of(error: BaseException) -> Exit:
+    """Return the exit code of an error."""
+    return next((code for kind, code in _OF_ERROR.items() if isinstance(error, kind)), Exit.INTERNAL)

@@ -1,0 +1,72 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from flowbook.cli.session import Session
+from flowbook.persistence import fetch, hide_secrets
+from flowbook.persistence.backend import Backend
+from flowbook.views.runs import find_id
+
+DEFAULT_BACKEND: Final = "sqlite:///flowbook.db"
+BACKEND_VARIABLE: Final = "FLOWBOOK_BACKEND"
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])  # a function that becomes a command
+
+backend_option: Final = click.option(
+    "--backend",
+    metavar="URL",
+    default=DEFAULT_BACKEND,
+    envvar=BACKEND_VARIABLE,
+    help=f"Where runs are recorded. Default: ${BACKEND_VARIABLE}, else {DEFAULT_BACKEND} in this directory.",
+)
+json_option: Final = click.option("--json", "as_json", is_flag=True, help="Print a JSON document with a version.")
+
+_ENGINE_OPTIONS: Final = (
+    click.option("--engine", default="serial", metavar="NAME", help="serial (default) or parallel."),
+    click.option("--max-workers", type=click.IntRange(1), metavar="N", help="How many atoms run side by side."),
+    click.option("--rerun", is_flag=True, help="Run a finished run again, in a new round."),
+    click.option("--take-over", is_flag=True, help="Take the run from an owner that still lives."),
+    click.option(
+        "--progress",
+        type=click.Choice(["auto", "tty", "plain", "quiet"]),
+        default="auto",
+        help="auto (default): tty when stderr is a terminal, else plain.",
+    ),
+)
+
+
+def engine_options(function: _Command) -> _Command:
+    """Add the options of verbs that run an engine."""
+    for option in reversed(_ENGINE_OPTIONS):
+        function = option(function)
+    return function
+
+
+def open_backend(url: str, session: Session) -> Backend:
+    """Return the backend of a URL, opened. Raises what is wrong with the URL, and StorageError."""
+    session.look_at(f"--backend {hide_secrets(url)}", "give a URL such as sqlite:///runs.db")
+    backend = fetch(url)
+    backend.open()
+    session.look_at(hide_secrets(url))
+    return backend
+
+
+def run_named(word: str, backend: Backend, session: Session) -> str:
+    """Return the id of the run that ``word`` means. Raises NotFound."""
+    place = session.where
+    session.look_at(place, "flowbook list shows the runs")
+    found = find_id(backend, word)
+    session.look_at(place)
+    return found
+
+
+def backend_words(context: click.Context, url: str) -> str:
+    """Return what ``--backend`` must say in a command to copy; nothing where it need not be said."""
+    named = context.get_parameter_source("backend") is ParameterSource.COMMANDLINE
+    return hide_secrets(url) if named else ""

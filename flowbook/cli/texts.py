@@ -1,0 +1,42 @@
+"""Times and values in a few characters."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+VALUE_MAX: Final = 200
+
+
+def took_text(seconds: float) -> str:
+    """Return a duration: ``0.21 s``, ``43.2 s``, ``12:05``, ``3:12:05``."""
+    if seconds < 10:
+        return f"{seconds:.2f} s"
+    return f"{seconds:.1f} s" if seconds < 60 else clock_text(seconds)
+
+
+def clock_text(seconds: float) -> str:
+    """Return a running clock: ``0:43``, ``12:05``, ``3:12:05``."""
+    minutes, rest = divmod(int(max(0.0, seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def time_text(at: float) -> str:
+    """Return a moment in the time zone of this machine, to the second."""
+    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def value_text(value: object) -> str:
+    """Return a value as one line of at most `VALUE_MAX` characters, whatever its ``__repr__`` does."""
+    try:
+        text = repr(value)
+    except Exception as error:  # it is the user's code
+        text = f"<no repr: it raised {type(error).__name__}>"
+    return text if len(text) <= VALUE_MAX else f"{text[:VALUE_MAX]}... ({len(text)} characters)"
+
+
+def first_line(text: str) -> str:
+    """Return the first line of a text, marked when there are more."""
+    first, newline, _ = text.strip().partition("\n")
+    return f"{first} ..." if newline else first

@@ -1,0 +1,163 @@
+"""Errors as people read them: what, where, why and what to do; no traceback unless asked for."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import click
+
+from flowbook.atoms.signature import place_at
+from flowbook.cli.session import Session
+from flowbook.exceptions import FlowbookError, InternalError, StorageError, UsageError
+
+_PACKAGE: Final = str(Path(__file__).resolve().parents[1])
+_LIBRARIES: Final = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
+
+
+class Parts(NamedTuple):
+    """The four parts of an error, and its code."""
+
+    code: str
+    what: str
+    where: str
+    why: str
+    todo: str
+
+
+class CodeFailed(UsageError):
+    """The user's own code raised an error while it was loaded, or while it built the flow."""
+
+    code = "FB120"
+
+    def __init__(self, target: str, error: BaseException) -> None:
+        self.target, self.error = target, error
+        super().__init__(target, error)
+
+    def __str__(self) -> str:
+        message = self.error.msg if isinstance(self.error, SyntaxError) else str(self.error)
+        name = type(self.error).__name__
+        return f"{self.target} cannot be loaded: {name}: {message}" if message else f"{self.target}: {name}"
+
+    @property
+    def where(self) -> str:
+        """Name the line of the user's code."""
+        return place_in_code(self.error)
+
+    @property
+    def why(self) -> str:
+        """Quote that line."""
+        return _line_of(self.error) or "Python looked in this directory and among the installed packages"
+
+    @property
+    def todo(self) -> str:
+        """Say how to go on."""
+        if not _line_of(self.error):
+            return "see that the name is right, and that its package is installed"
+        return "mend that line, or make what it needs importable; -v shows the way there"
+
+
+@contextmanager
+def in_code_of(target: str) -> Iterator[None]:
+    """Turn what the user's code raises in this block into CodeFailed; errors of flowbook pass."""
+    try:
+        yield
+    except FlowbookError:
+        raise
+    except Exception as error:
+        raise CodeFailed(target, error) from error
+
+
+def tell(error: BaseException, session: Session) -> None:
+    """Print an error to stderr in its four parts, and its traceback when the session is verbose."""
+    parts = parts_of(error, session)
+    click.echo(f"{_red(f'error[{parts.code}]')}: {parts.what}", err=True)
+    for name, text in (("where", parts.where), ("why", parts.why), ("do", parts.todo)):
+        if text:
+            click.echo(f"  {name}: {text}", err=True)
+    if session.verbose:
+        click.echo(_traceback_of(error), err=True, nl=False)
+
+
+def parts_of(error: BaseException, session: Session) -> Parts:
+    """Return the four parts of an error; what it does not know itself comes from its class and the session."""
+    if isinstance(error, click.ClickException):
+        return _parts_of_usage(error)
+    if not isinstance(error, FlowbookError):
+        why = place_in_code(error) or "no error like this was expected here"
+        return Parts(InternalError.code, f"{type(error).__name__}: {error}", session.where, why, InternalError().todo)
+    where = error.where or _place_of_cause(error) or session.where
+    why = error.why or _general_why(error)
+    return Parts(error.code, str(error), where, why, error.todo or session.todo or _general_todo(error))
+
+
+def place_in_code(error: BaseException) -> str:
+    """Return ``file:line`` of the last line of the user's code on the way to ``error``, or nothing."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return place_at(error.filename, error.lineno or 1)
+    frames = _frames_of(error)
+    return place_at(frames[-1].filename, frames[-1].lineno or 1) if frames else ""
+
+
+def _line_of(error: BaseException) -> str:
+    if isinstance(error, SyntaxError):
+        return (error.text or "").strip()
+    frames = _frames_of(error)
+    return (frames[-1].line or "").strip() if frames else ""
+
+
+def _frames_of(error: BaseException) -> list[traceback.FrameSummary]:
+    """Return the frames of the user's code: not ours, not Python's, not an installed package's."""
+    return [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
+
+
+def _is_users(file: str) -> bool:
+    path = os.path.abspath(file)
+    inside = (_PACKAGE, *_LIBRARIES)
+    return not file.startswith("<") and not any(path.startswith(os.path.join(one, "")) for one in inside)
+
+
+def _place_of_cause(error: BaseException) -> str:
+    return place_in_code(error.__cause__) if error.__cause__ is not None else ""
+
+
+def _general_why(error: FlowbookError) -> str:
+    """Return what the class of an error says that it is."""
+    first, _, _ = inspect.cleandoc(type(error).__doc__ or "").partition("\n")
+    return first.partition(";")[0].rstrip(".")
+
+
+def _general_todo(error: FlowbookError) -> str:
+    if isinstance(error, StorageError):
+        return "see that the storage is as it should be, then try again: a run continues where it stopped"
+    return "flowbook --help shows the verbs, flowbook VERB --help their options"
+
+
+def _parts_of_usage(error: click.ClickException) -> Parts:
+    context = getattr(error, "ctx", None)
+    path = "flowbook" if context is None else context.command_path
+    kinds = {click.NoSuchOption: "there is no such option", click.MissingParameter: "something required is missing"}
+    why = next((text for kind, text in kinds.items() if isinstance(error, kind)), "it is no word that is known here")
+    if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter):
+        why = "the value does not fit"
+    near = [f"did you mean {name!r}?" for name in getattr(error, "possibilities", None) or ()]
+    todo = getattr(error, "hint", "") or (near[0] if near else f"see {path} --help")
+    what = error.message if isinstance(error, click.NoSuchOption) else error.format_message()
+    return Parts(UsageError.code, what.partition(" Did you mean")[0], path, why, todo)
+
+
+def _traceback_of(error: BaseException) -> str:
+    if isinstance(error, CodeFailed):
+        shown = "".join(traceback.format_list(_frames_of(error.error)))
+        return shown + "".join(traceback.format_exception_only(error.error))
+    return "".join(traceback.format_exception(error))
+
+
+def _red(text: str) -> str:
+    return text if os.environ.get("NO_COLOR") else click.style(text, fg="red", bold=True)

@@ -1,0 +1,183 @@
+"""One run in full: its header, its atoms in the order of the plan, their attempts and failures.
+
+Results and inputs stay in their stored form: showing a run imports nothing and runs no code of its flow.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flowbook.engines.factories import Factory
+from flowbook.engines.opening import unpack_plan
+from flowbook.engines.results import live
+from flowbook.engines.storage import as_inline
+from flowbook.exceptions import FlowbookError, NotFound
+from flowbook.failure import Failure
+from flowbook.persistence import codec
+from flowbook.persistence.backend import Backend, FlowRecords, Query
+from flowbook.persistence.changes import MISSING, Inline, Row
+from flowbook.persistence.records import AtomDetail, FlowDetail
+from flowbook.states import AtomState
+from flowbook.views.runs import OwnerView, owner_of
+
+
+@dataclass(frozen=True, slots=True)
+class FailureView:
+    """Why an atom failed: the exception's type, its message, and its traceback as text."""
+
+    type: str
+    message: str
+    traceback: str
+
+    def __str__(self) -> str:
+        return f"{self.type}: {self.message}" if self.message else self.type
+
+
+@dataclass(frozen=True, slots=True)
+class AtomView:
+    """One atom of a run. ``attempts`` counts executions of this round; times are seconds since the epoch.
+
+    ``duration_s`` is that of the last attempt that ended. ``result`` is in its stored form.
+    """
+
+    name: str
+    kind: str
+    state: str
+    round: int
+    attempts: int
+    reverts: int
+    started_at: float | None
+    ended_at: float | None
+    duration_s: float | None
+    progress: float | None
+    provides: tuple[str, ...]
+    place: str
+    result: Any  # JSON, as stored
+    failure: FailureView | None
+    revert_failure: FailureView | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """One run. ``counts`` are its atoms by state; ``factory`` says what builds its flow, if that was recorded."""
+
+    id: str
+    book: str
+    name: str
+    state: str
+    created_at: float
+    updated_at: float
+    owner: OwnerView | None
+    factory: str
+    inputs: Mapping[str, Any]  # JSON, as stored
+    counts: Mapping[str, int]
+    atoms: tuple[AtomView, ...]
+
+    @property
+    def failed(self) -> tuple[AtomView, ...]:
+        """The atoms whose execution or revert failed."""
+        return tuple(atom for atom in self.atoms if atom.failure or atom.revert_failure)
+
+
+def view_run(backend: Backend, run_id: str) -> RunView:
+    """Return all that the logbook tells of a run. Raises NotFound, and Damaged for what cannot be read."""
+    records = backend.load(run_id)
+    detail = FlowDetail.from_records(records)
+    atoms = tuple(_atoms(detail, _planned(records)))
+    return RunView(
+        detail.id,
+        detail.book,
+        detail.name,
+        detail.state,
+        detail.created_at,
+        detail.updated_at,
+        _owner(backend, run_id),
+        _factory(detail.row, run_id),
+        {name: stored(row.get("value")) for name, row in records.kind("input").items()},
+        dict(Counter(atom.state for atom in atoms)),
+        atoms,
+    )
+
+
+def _owner(backend: Backend, run_id: str) -> OwnerView | None:
+    found = (summary for summary in backend.find(Query(prefix=run_id)) if summary.flow == run_id)
+    summary = next(found, None)
+    return None if summary is None else owner_of(summary)
+
+
+def _factory(row: Row, run_id: str) -> str:
+    factory = row.get("factory")
+    return str(Factory.from_row(factory, run_id)) if isinstance(factory, Mapping) else ""
+
+
+def _planned(records: FlowRecords) -> Sequence[Mapping[str, Any]]:
+    row = records.kind("plan").get("plan")
+    atoms: Sequence[Mapping[str, Any]] = [] if row is None else unpack_plan(row).get("atoms", [])
+    return atoms
+
+
+def _atoms(detail: FlowDetail, planned: Sequence[Mapping[str, Any]]) -> list[AtomView]:
+    """Return the atoms of the plan, and behind them those that have a record and are planned no more."""
+    plans = {atom["name"]: atom for atom in planned}
+    names = [*plans, *(name for name in detail.atoms if name not in plans)]
+    return [_atom(detail, name, plans.get(name, {})) for name in names]
+
+
+def _atom(detail: FlowDetail, name: str, plan: Mapping[str, Any]) -> AtomView:
+    try:
+        atom = detail.find(name)
+    except NotFound:
+        atom = AtomDetail.from_row(name, {})
+    ended = [row for row in atom.attempts if row.get("ended_at") is not None and row.get("round", 0) == atom.round]
+    last = ended[-1] if ended else None
+    under_way = atom.state in (AtomState.RUNNING, AtomState.REVERTING)
+    return AtomView(
+        name,
+        plan.get("kind", "task"),
+        atom.state,
+        atom.round,
+        atom.attempt,
+        atom.more.get("revert_attempt", 0),
+        atom.more.get("started_at") or None,
+        None if last is None or under_way else last["ended_at"],
+        None if last is None else _duration_s(last),
+        atom.metadata.get("progress"),
+        tuple(plan.get("provides", ())),
+        plan.get("place", ""),
+        stored(atom.result),
+        failure_of(atom.failure),
+        failure_of(atom.more.get("revert_failure")),
+    )
+
+
+def _duration_s(attempt: Row) -> float:
+    return max(0.0, float(attempt["ended_at"]) - float(attempt["started_at"]))
+
+
+def stored(value: Any) -> Any:  # a row's field: a handle, or the JSON document that stands for one
+    """Return a value in its stored form, as JSON; None for no value."""
+    if not isinstance(value, Inline):
+        return value
+    if value.document is not MISSING:
+        return value.document
+    try:
+        return json.loads(codec.encode(value.live) if value.text is None else value.text)
+    except FlowbookError:  # a backend that keeps live objects may hold what has no stored form
+        return {"!repr": repr(value.live)}
+
+
+def failure_of(value: Any) -> FailureView | None:  # as above
+    """Return what a stored failure says, or None where there is none."""
+    if value is None:
+        return None
+    try:
+        failure = live(as_inline(value))
+    except FlowbookError as error:
+        return FailureView(type(error).__name__, str(error), "")
+    if not isinstance(failure, Failure):
+        return FailureView("Damaged", "what is stored is no failure", "")
+    return FailureView(failure.type_names[0], failure.message, failure.traceback_text)

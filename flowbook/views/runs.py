@@ -1,0 +1,107 @@
+"""Runs in a row: what a list of them shows, and how one is found by the beginning of its id."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from flowbook.exceptions import NotFound
+from flowbook.persistence.backend import Backend, FlowSummary, Query
+from flowbook.persistence.owners import lives_by_pid
+
+_IDS_SHOWN = 5
+_IDS_LOOKED_AT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerView:
+    """Who has claimed a run: its name, since when, and whether it lives (None: cannot be seen from here)."""
+
+    name: str
+    since: float
+    lives: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run in a list; times are seconds since the epoch, ``owner`` is None while nobody has claimed it."""
+
+    id: str
+    book: str
+    name: str
+    state: str
+    atoms: int
+    created_at: float
+    updated_at: float
+    owner: OwnerView | None
+
+
+def list_runs(
+    backend: Backend, *, book: str | None = None, states: Collection[str] = (), limit: int | None = None
+) -> tuple[RunRow, ...]:
+    """Return the runs of a logbook, newest first, or those in one book or in some states."""
+    found = backend.find(Query(book=book, states=frozenset(states), limit=limit))
+    return tuple(map(row_of, found))
+
+
+def row_of(summary: FlowSummary) -> RunRow:
+    """Return the row that shows a summary."""
+    return RunRow(
+        summary.flow,
+        summary.book,
+        summary.name,
+        summary.state,
+        summary.atoms,
+        summary.created_at,
+        summary.updated_at,
+        owner_of(summary),
+    )
+
+
+def owner_of(summary: FlowSummary) -> OwnerView | None:
+    """Return who has claimed the run, if anybody has."""
+    owner = summary.owner
+    if owner is None:
+        return None
+    return OwnerView(str(owner), summary.owned_since or summary.updated_at, lives_by_pid(owner))
+
+
+def find_id(backend: Backend, word: str) -> str:
+    """Return the id that ``word`` is, or the only one that begins with it.
+
+    Raises NotFound, with ids that come near, when there is none or when there are several.
+    """
+    found = [summary.flow for summary in backend.find(Query(prefix=word, limit=_IDS_LOOKED_AT))] if word else []
+    if word in found:
+        return word
+    match found:
+        case []:
+            raise NotFound("run", word, [one.flow for one in backend.find(Query(limit=_IDS_LOOKED_AT))])
+        case [only]:
+            return only
+        case several:
+            return _exact(backend, word, several)
+
+
+def _exact(backend: Backend, word: str, several: Sequence[str]) -> str:
+    """Return ``word`` where it is an id behind many newer ones that begin with it. Raises NotFound."""
+    try:
+        return backend.load(word, ("flow",)).flow
+    except NotFound:
+        raise Ambiguous(word, several) from None
+
+
+class Ambiguous(NotFound):
+    """Several ids begin with what was given."""
+
+    def __init__(self, word: str, ids: Sequence[str]) -> None:
+        super().__init__("run", word, ids)
+
+    def __str__(self) -> str:
+        return f"{len(self.known)} runs begin with {self.key!r}"
+
+    @property
+    def todo(self) -> str:
+        """Name some of them."""
+        more = ", ..." if len(self.known) > _IDS_SHOWN else ""
+        return f"give more of the id: {', '.join(self.known[:_IDS_SHOWN])}{more}"

@@ -1,0 +1,199 @@
+"""``flowbook run`` and ``resume``, as a shell sees them."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from acceptance.command_line import STEPS, Waiting, effects, environment, flowbook
+
+pytestmark = pytest.mark.slow
+
+HELLO = """
+from flowbook import LinearFlow, task
+
+@task(provides="greeting")
+def greet(name="world"):
+    return f"hello {name}"
+
+flow = LinearFlow("hello").add(greet)
+
+def build(count: int, loud: bool = False, names: list[str] | None = None):
+    flow = LinearFlow(f"{count}-{loud}-{names}")
+    for number in range(count):
+        flow.add(greet.atom(name=f"greet{number}", provides=f"greeting{number}"))
+    return flow
+"""
+
+FAILING = """
+from flowbook import LinearFlow, Task, task
+
+class Reserve(Task):
+    def execute(self): return 1
+    def revert(self, result): pass
+
+class Stuck(Reserve):
+    def revert(self, result): raise OSError("cannot undo")
+
+@task
+def charge():
+    raise ValueError("no money")
+
+reverted = LinearFlow("reverted").add(Reserve("reserve"), charge)
+failed = LinearFlow("failed").add(Reserve("reserve"), Stuck("stuck"), charge)
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "hello.py").write_text(HELLO, encoding="utf-8")
+    (tmp_path / "failing.py").write_text(FAILING, encoding="utf-8")
+    (tmp_path / "steps.py").write_text(STEPS, encoding="utf-8")
+    return tmp_path
+
+
+def test_a_flow_of_a_file_runs_and_gives_its_results_on_stdout(folder: Path) -> None:
+    ended = flowbook(folder, "run", "hello.py::flow", "--run-id", "r1")
+    assert (ended.code, ended.out) == (0, "greeting = 'hello world'\n")
+    assert "SUCCESS: run r1 of 'hello': 1 done now" in ended.err
+    assert "flowbook show r1" in ended.err
+    assert (folder / "flowbook.db").exists()
+
+
+def test_a_flow_of_a_module_runs_with_inputs(folder: Path) -> None:
+    ended = flowbook(folder, "run", "hello:flow", "--store", "name=ann")
+    assert (ended.code, ended.out) == (0, "greeting = 'hello ann'\n")
+
+
+def test_a_factory_gets_its_parameters_by_their_annotations(folder: Path) -> None:
+    words = ["--param", "count=2", "--param", "loud=yes", "--param", "names=1,b"]
+    ended = flowbook(folder, "run", "hello.py::build", *words)
+    assert ended.code == 0
+    assert "2-True-['1', 'b']" in ended.err
+    assert ended.out == "greeting0 = 'hello world'\ngreeting1 = 'hello world'\n"
+
+
+def test_the_storage_of_the_environment_is_used(folder: Path) -> None:
+    env = environment(FLOWBOOK_BACKEND="sqlite:///other.db")
+    assert flowbook(folder, "run", "hello.py::flow", env=env).code == 0
+    assert (folder / "other.db").exists()
+    assert not (folder / "flowbook.db").exists()
+
+
+def test_a_finished_run_is_not_run_again_unless_asked(folder: Path) -> None:
+    words = "run", "steps.py::flow", "--run-id", "r1"
+    assert flowbook(folder, *words).code == 0
+    again = flowbook(folder, *words)
+    assert (again.code, again.out) == (0, "a = 1\nb = 2\nc = 20\n")
+    assert "was finished before" in again.err
+    assert "3 saved earlier" in again.err
+    assert effects(folder) == ["first", "second", "third"]
+    assert flowbook(folder, *words, "--rerun").code == 0
+    assert effects(folder) == ["first", "second", "third"] * 2
+
+
+def test_other_inputs_for_a_recorded_run_are_refused(folder: Path) -> None:
+    words = "run", "steps.py::flow", "--run-id", "r1", "--param"
+    assert flowbook(folder, *words, "times=2").code == 0
+    ended = flowbook(folder, *words, "times=3")
+    assert ended.code == 2
+    assert "error[FB106]" in ended.err
+
+
+def test_a_reverted_run_exits_with_3_and_names_the_failure(folder: Path) -> None:
+    ended = flowbook(folder, "run", "failing.py::reverted", "--run-id", "r1")
+    assert (ended.code, ended.out) == (3, "")
+    assert "REVERTED: run r1 of 'reverted': 1 reverted, 1 failed" in ended.err
+    assert "failed: charge (failing.py:" in ended.err
+    assert "ValueError: no money" in ended.err
+
+
+def test_a_failed_run_exits_with_1_and_names_both_failures(folder: Path) -> None:
+    ended = flowbook(folder, "run", "failing.py::failed", "--progress", "quiet")
+    assert ended.code == 1
+    assert "failed: charge" in ended.err
+    assert "revert failed: stuck" in ended.err
+    assert "OSError: cannot undo" in ended.err
+
+
+def test_quiet_says_nothing_of_a_success(folder: Path) -> None:
+    ended = flowbook(folder, "run", "hello.py::flow", "--progress", "quiet")
+    assert (ended.code, ended.out, ended.err) == (0, "greeting = 'hello world'\n", "")
+
+
+def test_plain_progress_is_one_line_for_each_event(folder: Path) -> None:
+    ended = flowbook(folder, "run", "steps.py::flow", "--progress", "plain", "--engine", "parallel")
+    told = [line.split()[1:3] for line in ended.err.splitlines() if line.startswith("    ")]
+    assert told == [[state, name] for name in ("first", "second", "third") for state in ("RUNNING", "SUCCESS")]
+
+
+@pytest.mark.crash
+def test_a_killed_run_goes_on_with_the_same_command_and_repeats_nothing_saved(tmp_path: Path) -> None:
+    waiting = Waiting(tmp_path)
+    waiting.process.kill()
+    assert waiting.end().code == -signal.SIGKILL
+    waiting.remove_gate()
+    ended = flowbook(tmp_path, "run", "steps.py::flow", "--run-id", "r1")
+    assert (ended.code, ended.out) == (0, "a = 1\nb = 2\nc = 20\n")
+    assert ended.err.count("resumed run r1: 1 saved, 1 interrupted, 1 to go") == 1
+    assert "2 done now, 1 saved earlier" in ended.err
+    assert effects(tmp_path) == ["first", "second", "second", "third"]
+
+
+@pytest.mark.crash
+def test_a_killed_run_is_resumed_only_by_code_that_is_allowed(tmp_path: Path) -> None:
+    waiting = Waiting(tmp_path)
+    waiting.process.kill()
+    waiting.end()
+    waiting.remove_gate()
+    refused = flowbook(tmp_path, "resume", "r1", "--backend", "sqlite:///flowbook.db")
+    file = tmp_path / "steps.py"
+    assert refused.code == 2
+    assert f"flowbook resume r1 --backend sqlite:///flowbook.db --allow {file}" in refused.err
+    assert effects(tmp_path) == ["first", "second"]
+    ended = flowbook(tmp_path, "resume", "r1", "--allow", "steps.py")
+    assert (ended.code, ended.out) == (0, "a = 1\nb = 2\nc = 20\n")
+    assert effects(tmp_path) == ["first", "second", "second", "third"]
+
+
+def test_a_run_of_a_living_owner_is_refused_unless_taken_over(tmp_path: Path) -> None:
+    waiting = Waiting(tmp_path)
+    refused = flowbook(tmp_path, "resume", "r1", "--allow", "steps.py")
+    assert refused.code == 6
+    assert "error[FB302]" in refused.err
+    shown = flowbook(tmp_path, "show", "r1")
+    assert "owner:" in shown.out
+    assert "interrupted" not in shown.out
+    waiting.let_go()
+    assert waiting.end().code == 0
+
+
+def test_ctrl_c_once_finishes_what_runs_and_exits_with_4(tmp_path: Path) -> None:
+    waiting = Waiting(tmp_path)
+    waiting.process.send_signal(signal.SIGINT)
+    waiting.read_until("finishing 1 atom, Ctrl-C again to stop now")
+    waiting.let_go()
+    ended = waiting.end()
+    assert ended.code == 4
+    assert "SUSPENDED: run r1 of 'steps': 2 done now, 1 to go" in ended.err
+    assert f"flowbook resume r1 --allow {tmp_path / 'steps.py'}" in ended.err
+    waiting.remove_gate()
+    assert flowbook(tmp_path, "resume", "r1", "--allow", "steps.py").code == 0
+    assert effects(tmp_path) == ["first", "second", "third"]
+
+
+@pytest.mark.parametrize("engine", ["serial", "parallel"])
+def test_ctrl_c_twice_stops_at_once_and_the_run_can_be_resumed(tmp_path: Path, engine: str) -> None:
+    waiting = Waiting(tmp_path, "--engine", engine)
+    waiting.process.send_signal(signal.SIGINT)
+    waiting.read_until("Ctrl-C again")
+    waiting.process.send_signal(signal.SIGINT)
+    ended = waiting.end()
+    assert ended.code == 130
+    assert "resume: flowbook resume r1" in ended.err
+    waiting.remove_gate()
+    again = flowbook(tmp_path, "resume", "r1", "--allow", "steps.py")
+    assert again.code == 0
+    assert "1 saved, 1 interrupted, 1 to go" in again.err

@@ -1,0 +1,129 @@
+"""What the command line says to wrong words, wrong URLs and wrong flows: four parts, and no traceback."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from acceptance.command_line import Ended, environment, flowbook
+
+pytestmark = pytest.mark.slow
+
+FLOWS = """
+from flowbook import LinearFlow, task
+
+@task
+def mail(guest, room): ...
+
+flow = LinearFlow("book").add(mail)
+
+def build(count: int): return flow
+
+number = 3
+"""
+
+WRONG = {
+    "a verb": (["lst"], "FB100", "did you mean 'list'?"),
+    "an option": (["list", "--stat", "FAILURE"], "FB100", "did you mean '--state'?"),
+    "a choice": (["list", "--state", "lost"], "FB100", "flowbook list --help"),
+    "nothing to run": (["run"], "FB100", "flowbook run --help"),
+    "a scheme": (["list", "--backend", "sqlit:///x.db"], "FB105", "did you mean 'sqlite'?"),
+    "no URL": (["list", "--backend", "x.db"], "FB105", "sqlite:///runs.db"),
+    "an option of a URL": (["list", "--backend", "sqlite:///x.db?jornal=wal"], "FB103", "did you mean 'journal'?"),
+    "a directory that is missing": (["list", "--backend", "sqlite:///none/x.db"], "FB103", "make it first"),
+    "a run": (["show", "none"], "FB301", "flowbook list"),
+    "a file": (["run", "none.py::flow"], "FB103", "FILE"),
+    "a file without a name": (["run", "flows.py"], "FB103", "flows.py::NAME"),
+    "a module": (["run", "no_such_module:flow"], "FB120", "installed"),
+    "a word for a flow": (["run", "flows"], "FB103", "FILE.py::NAME"),
+    "a name": (["run", "flows.py::flwo"], "FB103", "did you mean 'flow'?"),
+    "no flow": (["run", "flows.py::number"], "FB104", "--help"),
+    "no inputs": (["run", "flows.py::flow"], "FB101", "--help"),
+    "an input": (
+        ["run", "flows.py::flow", "--param", "guest=a", "--param", "room=1", "--param", "gest=b"],
+        "FB103",
+        "did you mean 'guest'?",
+    ),
+    "a parameter": (["run", "flows.py::build", "--param", "cuont=1"], "FB103", "did you mean 'count'?"),
+    "no parameter": (["run", "flows.py::build"], "FB103", "--param count="),
+    "a value": (["run", "flows.py::build", "--param", "count=x"], "FB103", "int"),
+    "no value": (["run", "flows.py::build", "--param", "count"], "FB103", "--param count=VALUE"),
+    "an engine": (
+        ["run", "flows.py::flow", "--param", "guest=a", "--param", "room=1", "--engine", "paralel"],
+        "FB105",
+        "did you mean 'parallel'?",
+    ),
+    "a syntax error": (["run", "broken.py::flow"], "FB120", "mend that line"),
+    "an import that fails": (["run", "imports.py::flow"], "FB120", "mend that line"),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "flows.py").write_text(FLOWS, encoding="utf-8")
+    (tmp_path / "broken.py").write_text("x = 1\ndef flow(:\n", encoding="utf-8")
+    (tmp_path / "imports.py").write_text("\nimport json\njson.loads('{')\n", encoding="utf-8")
+    return tmp_path
+
+
+def parts(ended: Ended) -> dict[str, str]:
+    return dict(re.findall(r"^  (where|why|do): (.+)$", ended.err, re.MULTILINE))
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_mistake_is_told_in_four_parts(folder: Path, case: str) -> None:
+    words, code, todo = WRONG[case]
+    ended = flowbook(folder, *words)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith(f"error[{code}]: ")
+    assert parts(ended).keys() == {"where", "why", "do"}
+    assert todo in parts(ended)["do"]
+    assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize(("file", "line"), [("broken.py", "broken.py:2"), ("imports.py", "imports.py:3")])
+def test_an_error_in_the_users_file_names_its_line_and_none_of_flowbook(folder: Path, file: str, line: str) -> None:
+    ended = flowbook(folder, "run", f"{file}::flow", "-v")
+    assert parts(ended)["where"] == line
+    assert "importlib" not in ended.err
+    assert f"flowbook{os.sep}" not in ended.err
+
+
+def test_wiring_errors_name_the_lines_of_the_atoms(folder: Path) -> None:
+    assert "flows.py:4" in parts(flowbook(folder, "run", "flows.py::flow"))["where"]
+
+
+def test_a_password_is_never_printed(folder: Path) -> None:
+    ended = flowbook(folder, "list", "--backend", "nothing://me:hidden-word@host/db")
+    assert "hidden-word" not in ended.err
+    assert "***" in ended.err
+
+
+def test_a_storage_that_is_damaged_exits_with_5(folder: Path) -> None:
+    (folder / "flowbook.db").write_bytes(b"no database at all" * 500)
+    ended = flowbook(folder, "list")
+    assert ended.code == 5
+    assert ended.err.startswith("error[FB307]")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["resume", "--help"]])
+def test_help_tells_the_exit_codes_and_gives_examples(folder: Path, words: list[str]) -> None:
+    ended = flowbook(folder, *words)
+    assert ended.code == 0
+    assert "Exit codes:" in ended.out
+    assert "130  interrupted" in ended.out
+    assert "Examples:" in ended.out
+
+
+def test_help_imports_nothing_heavy(folder: Path) -> None:
+    program = "import sys\nfrom flowbook.cli.main import main\nmain(['--help'])\nprint(*sys.modules, file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=folder, env=environment(), capture_output=True, text=True, check=True
+    )
+    heavy = {"alembic", "futurist", "networkx", "rich", "sqlalchemy", "stevedore", "flowbook.cli.run"}
+    assert heavy & set(done.stderr.split()) == set()
