@@ -48,11 +48,15 @@ def engine_options(function: _Command) -> _Command:
     return function
 
 
-def open_backend(url: str, session: Session) -> Backend:
-    """Return the backend of a URL, opened. Raises what is wrong with the URL, and StorageError."""
+def open_backend(url: str, session: Session, *, create: bool = False) -> Backend:
+    """Return the backend of a URL; ``create`` makes its storage if there is none, which reading does not.
+
+    Raises what is wrong with the URL, and StorageError.
+    """
     session.look_at(f"--backend {hide_secrets(url)}", "give a URL such as sqlite:///runs.db")
     backend = fetch(url)
-    backend.open()
+    if create:
+        backend.open()
     session.look_at(hide_secrets(url))
     return backend
 

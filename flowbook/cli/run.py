@@ -58,7 +58,7 @@ def run(
     session = context.ensure_object(Session)
     session.look_at(target)
     factory, flow, inputs = _flow_of(target, parameters.split(params, "--param"), parameters.split(store, "--store"))
-    with closing(open_backend(backend, session)) as opened:
+    with closing(open_backend(backend, session, create=True)) as opened:
         session.look_at(target)
         engine = load(flow, inputs, backend=opened, factory=factory, **options)
         _check_inputs(engine, inputs, target)

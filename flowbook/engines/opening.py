@@ -75,6 +75,10 @@ def enter(storage: Storage, inputs: Mapping[str, object], options: Options, at: 
     changes += storage.put_inputs({name: value for name, value in inputs.items() if name not in saved.kind("input")})
     if found:
         changes.append(Put("plan", "plan", pack_plan(storage.plan, storage.backend)))
+    flow_row = saved.kind("flow")[storage.run_id]
+    if options.factory is not None and options.factory != flow_row.get("factory"):
+        changes.append(Put("flow", storage.run_id, {**flow_row, "factory": options.factory}))
+        saved = _after(saved, changes[-1:])
     left: Resumed | None = what_is_left(saved, storage.plan.atom_count)
     if options.rerun and state_of(saved) in FINISHED:
         changes += reset(saved, at)

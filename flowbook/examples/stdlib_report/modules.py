@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,6 +11,10 @@ from pathlib import Path
 
 LEFT_OUT = frozenset({"test", "tests", "idle_test"})
 """Folders that are not looked into; nor are those that no import leads to, such as site-packages."""
+
+
+PARSER = threading.Lock()
+"""Some releases of CPython 3.11 fail with a SystemError when two threads build syntax trees at a time (gh-106905)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,8 @@ def chunks_of(files: Sequence[str], parts: int) -> list[list[str]]:
 def read_module(folder: Path, file: str) -> Module:
     """Return the facts of one file. Raises SyntaxError when it is not Python."""
     source = (folder / file).read_bytes()
-    tree = ast.parse(source, file)
+    with PARSER:
+        tree = ast.parse(source, file)
     name, is_package = name_of(file)
     around = name if is_package else name.rpartition(".")[0]
     imports = {target for node in _run_on_import(tree) for target in _targets(node, around)}

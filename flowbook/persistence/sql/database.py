@@ -31,7 +31,7 @@ class Database(ABC):
         self._engine = engine
         self._sessions = Sessions(self.connect)
         self._opening = threading.RLock()
-        self._is_open = False
+        self.is_open = False
 
     @abstractmethod
     def connect(self) -> DBAPIConnection:
@@ -59,19 +59,19 @@ class Database(ABC):
     def open(self) -> None:
         """Make the database ready: a new one gets the schema, an older one the newest."""
         with self._opening:
-            if self._is_open:
+            if self.is_open:
                 return
             try:
                 self._guarded(self.prepare)
             except BaseException:
                 self._sessions.close()
                 raise
-            self._is_open = True
+            self.is_open = True
 
     def close(self) -> None:
         """Close the connections of all threads of this process."""
         with self._opening:
-            self._is_open = False
+            self.is_open = False
             self._sessions.close()
 
     def prepare(self) -> None:
@@ -131,7 +131,7 @@ class Database(ABC):
         return result
 
     def _session(self) -> Session:
-        if not self._is_open:
+        if not self.is_open:
             self.open()
         return self._sessions.current()
 

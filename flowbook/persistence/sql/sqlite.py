@@ -6,7 +6,7 @@ import errno
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,13 @@ class SqliteDatabase(Database):
         driver: DBAPIConnection = connection
         return driver
 
+    def read(self, text: str, values: Sequence[Any]) -> list[Any]:
+        """Return all rows of one statement; there are none in a file that does not exist, and reading makes none."""
+        if not self.is_open and not os.path.exists(self.path):
+            self._check_directory()
+            return []
+        return super().read(text, values)
+
     def prepare(self) -> None:
         """Make the file if there is none, choose its journal, and see to its schema."""
         self._create_file()
@@ -101,12 +108,15 @@ class SqliteDatabase(Database):
 
     def _create_file(self) -> None:
         """Make an empty file that only its owner may read; SQLite gives the files beside it the same mode."""
-        parent = os.path.dirname(self.path)
-        if not os.path.isdir(parent):
-            raise NotPossible(f"there is no directory {parent!r}", where=self.url, todo="make it first")
+        self._check_directory()
         if not os.path.exists(self.path):
             with suppress(FileExistsError):  # another process was quicker
                 os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+    def _check_directory(self) -> None:
+        parent = os.path.dirname(self.path)
+        if not os.path.isdir(parent):
+            raise NotPossible(f"there is no directory {parent!r}", where=self.url, todo="make it first")
 
     def _choose_journal(self) -> None:
         """Set the journal mode of a new file, or the one that was asked for; a file keeps it."""

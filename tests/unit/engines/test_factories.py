@@ -142,6 +142,18 @@ def test_a_factory_that_is_gone_is_named(tmp_path: Path) -> None:
     assert "does not exist" in raised.value.why
 
 
+def test_a_run_that_goes_on_with_other_parameters_is_resumed_with_these(tmp_path: Path) -> None:
+    url = begun(tmp_path)
+    engine = engines.load_from_factory(small, factory_kwargs={"count": 3}, backend=url, run_id="r")
+    engine.notifier.register("RUNNING", lambda notice: engine.suspend())
+    engine.run()
+    assert engine.differences == ["atom 's2' is new", "the link s1 -> s2 is new"]
+    resumed = engines.load_from_run(url, "r", allow=[__name__])
+    resumed.run()
+    assert resumed.differences == []
+    assert resumed.storage.get("s2") == "s2"
+
+
 def test_a_run_of_a_flow_object_says_how_to_go_on(tmp_path: Path) -> None:
     url = url_of(tmp_path)
     engines.run(small(), backend=url, run_id="r")

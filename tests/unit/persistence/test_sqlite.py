@@ -15,6 +15,7 @@ import pytest
 from flowbook.exceptions import (
     Damaged,
     FlowOwned,
+    NotFound,
     NotPossible,
     StorageBusy,
     StorageFull,
@@ -261,3 +262,11 @@ def test_an_owner_on_another_boot_keeps_its_flow_for_its_lease(backend: SqliteBa
     backend.claim("flow:f", stranger(), lease_s=30)
     with pytest.raises(FlowOwned):
         backend.claim("flow:f", current_owner(), lease_s=30)
+
+
+def test_reading_a_file_that_does_not_exist_finds_nothing_and_makes_none(tmp_path: Path) -> None:
+    with closing(SqliteBackend(f"sqlite:///{tmp_path}/none.db")) as backend:
+        assert list(backend.find(Query())) == []
+        with pytest.raises(NotFound):
+            backend.load("r")
+    assert list(tmp_path.iterdir()) == []
