@@ -20,6 +20,7 @@ from flowbook.flows.frames import Frame, frame_of
 from flowbook.flows.graph import GraphFlow
 from flowbook.flows.inputs import missing_inputs
 from flowbook.flows.linear import LinearFlow
+from flowbook.flows.links import Links
 from flowbook.flows.plan import Heads, Plan, Scope, Span
 from flowbook.flows.scopes import Visible
 
@@ -75,9 +76,9 @@ class _Compiler:
         self.plan = Plan(flow.name)
         self.visible = Visible()
         self.problems: list[Problem] = []
+        self.links = Links(self.problems)
         self.frames: list[Frame] = []
         self.seen: set[int] = set()
-        self.marks: dict[str, int] = {}
 
     def walk(self) -> None:
         """Give every atom its node, in an order in which they may run."""
@@ -85,6 +86,7 @@ class _Compiler:
         if isinstance(self.flow, Atom):
             self._add_atom(self.flow, [], 0)
         else:
+            self._see(self.flow)
             self._open(self.flow, [], 0)
         frames = self.frames
         while frames:
@@ -92,21 +94,20 @@ class _Compiler:
             child = next(frame.children, None)
             if child is None:
                 frames.pop()
-                ends = self._close(frame, is_root=not frames)
-                if frames:
-                    frames[-1].took(ends)
-            elif isinstance(child, Atom):
-                frame.took([self._add_atom(child, frame.next_before(child), frame.scope)])
-            elif id(child) in self.seen:
-                self._see(child)
-                frame.took([])
+                self._close(frame, frames[-1] if frames else None)
+                continue
+            before = frame.next_before(child)
+            if isinstance(child, Atom):
+                frame.took([self._add_atom(child, before, frame.scope)])
+            elif self._see(child):
+                self._open(child, before, frame.scope)
             else:
-                self._open(child, frame.next_before(child), frame.scope)
+                frame.took([])
         plan.scopes[0].end = len(plan.names)
+        plan.tell_marks_apart()
 
     def _open(self, flow: Flow, before: list[int], scope: int) -> None:
         plan = self.plan
-        self._see(flow)
         if len(before) > 1 and len(flow.children) > 1 and flow.retry is None and not isinstance(flow, LinearFlow):
             before = [self._add_mark(flow, "begin", before, scope)]
         if isinstance(flow, GraphFlow):
@@ -117,27 +118,29 @@ class _Compiler:
             plan.scopes.append(Scope(len(plan.names), 0, scope, len(plan.names)))
             scope = len(plan.scopes) - 1
             before = [self._add_atom(flow.retry, before, scope)]
-        self.frames.append(frame_of(flow, before, span, scope, self.visible, self.problems))
+        self.frames.append(frame_of(flow, before, span, scope, self.visible, self.links))
 
-    def _close(self, frame: Frame, *, is_root: bool) -> list[int]:
+    def _close(self, frame: Frame, parent: Frame | None) -> None:
         frame.finish()
         plan, ends = self.plan, frame.ends
-        outer = self.frames[-1].scope if self.frames else 0
-        if not ends and (frame.flow.retry is not None or len(frame.before) > 1):
+        branches = parent is not None and parent.branches_behind(frame.flow)
+        if not ends and (frame.flow.retry is not None or (branches and len(frame.before) > 1)):
             ends = frame.before
-        if len(ends) > 1 and not is_root:
+        if len(ends) > 1 and branches:
             ends = [self._add_mark(frame.flow, "end", ends, frame.scope)]
         frame.span.end = len(plan.names)
-        if frame.scope != outer:
+        if frame.scope != (0 if parent is None else parent.scope):
             plan.scopes[frame.scope].end = len(plan.names)
-        return ends
+        if parent is not None:
+            parent.took(ends, frame.unseen)
 
-    def _see(self, item: Atom | Flow) -> None:
-        if id(item) in self.seen:
-            self.problems.append(
-                Problem(f"{item!r} stands in the flow twice", (item.place,), "make a second object with its own name")
-            )
-        self.seen.add(id(item))
+    def _see(self, item: Atom | Flow) -> bool:
+        if id(item) not in self.seen:
+            self.seen.add(id(item))
+            return True
+        what = f"{item!r} stands in the flow twice"
+        self.problems.append(Problem(what, (item.place,), "make a second object with its own name"))
+        return False
 
     def _add_atom(self, atom: Atom, before: list[int], scope: int) -> int:
         plan = self.plan
@@ -167,9 +170,7 @@ class _Compiler:
 
     def _add_mark(self, flow: Flow, which: str, before: list[int], scope: int) -> int:
         plan = self.plan
-        base = f"{which} of {flow.name}"
-        count = self.marks[base] = self.marks.get(base, 0) + 1
-        node = self._add_node(base if count == 1 else f"{base} ({count})", before, scope)
+        node = self._add_node(f"{which} of {flow.name}", before, scope)
         plan.atoms.append(None)
         return node
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from flowbook.atoms.base import Atom
-from flowbook.exceptions import Problem
 from flowbook.flows.base import Flow
 from flowbook.flows.graph import GraphFlow
 from flowbook.flows.linear import LinearFlow
-from flowbook.flows.links import ordered_children
+from flowbook.flows.links import Arcs, Links
 from flowbook.flows.plan import Span
 from flowbook.flows.scopes import Provided, Visible
 
@@ -17,6 +16,7 @@ from flowbook.flows.scopes import Provided, Visible
 class Frame:
     """A flow that is being walked: the ``ends`` that are open so far, what comes ``before`` all of it, its ``scope``.
 
+    ``unseen`` is what its children provide and nobody had to see yet: most of it is hidden again by the flow around.
     This one walks linear flows: each child behind the one before it, and all that came before in its sight.
     """
 
@@ -28,21 +28,29 @@ class Frame:
         self.visible = visible
         self.children: Iterator[Atom | Flow] = iter(flow.children)
         self.ends: list[int] = []
+        self.unseen: Sequence[Provided] = ()
 
     def next_before(self, child: Atom | Flow) -> list[int]:
         """Return the nodes that come right before ``child``, and let it see what it may."""
+        self.visible.add_all(self.unseen)
+        self.unseen = ()
         return self.ends or self.before
 
-    def took(self, ends: list[int]) -> None:
-        """Take note of the ends of the last child; none when it was empty."""
+    def took(self, ends: list[int], unseen: Sequence[Provided] = ()) -> None:
+        """Take note of the ends of the last child (none when it was empty), and of what it left unseen."""
         self.ends = ends or self.ends
+        self.unseen = unseen
+
+    def branches_behind(self, child: Atom | Flow) -> bool:
+        """Return whether several siblings come right behind ``child``."""
+        return False
 
     def finish(self) -> None:
-        """Let later siblings of the flow see what its children provide."""
+        """Gather what all children provide, for later siblings of the flow."""
 
 
 class UnorderedFrame(Frame):
-    """Siblings do not see each other: each is undone, and all are shown again at the end."""
+    """Siblings do not see each other: what each provides is hidden until the end."""
 
     def __init__(self, flow: Flow, before: list[int], span: Span, scope: int, visible: Visible) -> None:
         super().__init__(flow, before, span, scope, visible)
@@ -53,28 +61,27 @@ class UnorderedFrame(Frame):
         """Return what comes before the whole flow."""
         return self.before
 
-    def took(self, ends: list[int]) -> None:
+    def took(self, ends: list[int], unseen: Sequence[Provided] = ()) -> None:
         """Keep the child's ends beside the others, and hide what it provides."""
         self.ends += ends
         self._provided += self.visible.undo(self._start)
+        self._provided += unseen
 
     def finish(self) -> None:
-        """Show what all children provide."""
-        self.visible.add_all(self._provided)
+        """Gather what all children provide, in the order added."""
+        self.unseen = self._provided
 
 
 class GraphFrame(Frame):
     """Children in an order that follows the links; each sees what those linked before it provide."""
 
-    def __init__(
-        self, flow: GraphFlow, before: list[int], span: Span, scope: int, visible: Visible, problems: list[Problem]
-    ) -> None:
+    def __init__(self, flow: Flow, before: list[int], span: Span, scope: int, visible: Visible, arcs: Arcs) -> None:
         super().__init__(flow, before, span, scope, visible)
-        self._arcs = ordered_children(flow, problems)
+        self._arcs = arcs
         self.children = iter(self._arcs.order)
         self._provided: dict[Atom | Flow, list[Provided]] = {}
         self._ends_of: dict[Atom | Flow, list[int]] = {}
-        self._open_ends: dict[int, None] = {}
+        self._repeats = False  # whether some of `ends` may stand there twice
         self._start = self._inner = visible.mark()
         self._last: Atom | Flow = flow
 
@@ -86,30 +93,36 @@ class GraphFrame(Frame):
         self._inner = self.visible.mark()
         return self._ends_before(child) or self.before
 
-    def took(self, ends: list[int]) -> None:
+    def took(self, ends: list[int], unseen: Sequence[Provided] = ()) -> None:
         """Keep the child's ends for those linked behind it (an empty one passes on what came before it)."""
         child = self._last
         self._provided[child] = self.visible.undo(self._inner)
+        self._provided[child] += unseen
         self.visible.undo(self._start)
         self._ends_of[child] = ends or self._ends_before(child)
+        self._repeats |= not ends
         if not self._arcs.after(child):
-            self._open_ends.update(dict.fromkeys(self._ends_of[child]))
+            self.ends += self._ends_of[child]
+
+    def branches_behind(self, child: Atom | Flow) -> bool:
+        """Return whether several siblings are linked right behind ``child``."""
+        return len(self._arcs.after(child)) > 1
 
     def finish(self) -> None:
-        """Show what all children provide, in the order in which they may run."""
-        self.ends = list(self._open_ends)
-        for child in self._arcs.order:
-            self.visible.add_all(self._provided[child])
+        """Gather what all children provide, in the order in which they may run."""
+        if self._repeats:
+            self.ends = list(dict.fromkeys(self.ends))
+        self.unseen = [provided for child in self._arcs.order for provided in self._provided[child]]
 
     def _ends_before(self, child: Atom | Flow) -> list[int]:
         ends = [end for source in self._arcs.before(child) for end in self._ends_of.get(source, ())]
         return list(dict.fromkeys(ends))
 
 
-def frame_of(flow: Flow, before: list[int], span: Span, scope: int, visible: Visible, problems: list[Problem]) -> Frame:
-    """Return the frame that walks a flow of its pattern; wiring errors found on the way go into ``problems``."""
+def frame_of(flow: Flow, before: list[int], span: Span, scope: int, visible: Visible, links: Links) -> Frame:
+    """Return the frame that walks a flow of its pattern."""
     if isinstance(flow, LinearFlow):
         return Frame(flow, before, span, scope, visible)
     if isinstance(flow, GraphFlow):
-        return GraphFrame(flow, before, span, scope, visible, problems)
+        return GraphFrame(flow, before, span, scope, visible, links.of(flow))
     return UnorderedFrame(flow, before, span, scope, visible)

@@ -4,40 +4,137 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from heapq import heapify, heappop, heappush
+from typing import NamedTuple
 
 from flowbook.atoms.base import Atom
 from flowbook.exceptions import Problem
-from flowbook.flows.base import Flow
+from flowbook.flows.base import Flow, Symbols, union
 from flowbook.flows.graph import GraphFlow
 
 Child = Atom | Flow
 
 
-class Arcs:
-    """The children of one graph flow in an order that follows their links.
+class Part(NamedTuple):
+    """What a child takes from outside, what it gives, and all that any atom within it may read."""
 
-    ``reasons`` holds the symbols for which an inferred link stands (none for one made by hand).
+    requires: set[str]
+    provides: set[str]
+    reads: set[str]
+
+
+class Links:
+    """The links of every graph flow within one flow; what is wrong with them goes into ``problems``.
+
+    The symbols of a flow are gathered from those of its children, once, and the largest child's are never copied:
+    however deep flows nest, a symbol is looked at as often as its side was the smaller one.
     """
 
-    def __init__(self, flow: GraphFlow) -> None:
+    def __init__(self, problems: list[Problem]) -> None:
+        self._problems = problems
+        self._arcs: dict[int, Arcs] = {}
+
+    def of(self, flow: GraphFlow) -> Arcs:
+        """Return the links of ``flow``, which is the outermost graph flow or one within those asked for before."""
+        if id(flow) not in self._arcs:
+            self._gather(flow)
+        return self._arcs[id(flow)]
+
+    def _gather(self, flow: Flow) -> None:
+        done: dict[int, Part] = {}  # by id of the flow; taken out, and then changed, by the flow around it
+        seen = {id(flow)}
+        stack = [(flow, iter(flow.children))]
+        while stack:
+            current, children = stack[-1]
+            inner = next((child for child in children if isinstance(child, Flow) and id(child) not in seen), None)
+            if inner is not None:
+                seen.add(id(inner))
+                stack.append((inner, iter(inner.children)))
+            else:
+                stack.pop()
+                parts = [_part_of(c) if isinstance(c, Atom) else done.pop(id(c), _nothing()) for c in current.children]
+                done[id(current)] = self._combined(current, parts)
+
+    def _combined(self, flow: Flow, parts: list[Part]) -> Part:
+        if isinstance(flow, GraphFlow):
+            arcs = self._arcs[id(flow)] = Arcs(flow, parts)
+            arcs.connect(self._problems)
+            part = arcs.combined()
+        else:
+            symbols = flow._merged([Symbols(part.requires, part.provides) for part in parts])
+            part = Part(*symbols, union(part.reads for part in parts))
+        if flow.retry is not None:
+            retry = _part_of(flow.retry)
+            part.requires.difference_update(retry.provides)
+            part = Part(*(union(pair) for pair in zip(part, retry, strict=True)))
+        return part
+
+
+class Arcs:
+    """The children of one graph flow in an order that follows their links."""
+
+    def __init__(self, flow: GraphFlow, parts: list[Part]) -> None:
         self.order: list[Child] = list(flow.children)
-        self.reasons: dict[tuple[Child, Child], set[str]] = {}
+        self._flow = flow
         self._before: dict[Child, list[Child]] = {child: [] for child in flow.children}
         self._after: dict[Child, list[Child]] = {child: [] for child in flow.children}
+        self._linked: set[tuple[Child, Child]] = set()
+        self._parts: dict[Child, Part] = dict(zip(flow.children, parts, strict=True))
+        self._largest_child = max(self._parts, key=self._size, default=flow)
+        self._largest = self._parts.get(self._largest_child, _nothing())
+        others = [part for part in parts if part is not self._largest]
+        shared = {symbol for part in others for symbol in (*part.provides, *part.reads)}
+        if parts:  # of the largest only what concerns the others
+            self._parts[self._largest_child] = Part(*(symbols & shared for symbols in self._largest))
         self._providers: dict[str, list[Child]] = {}
-        for child in flow.children:
-            for symbol in child.provides:
+        for child, part in self._parts.items():
+            for symbol in part.provides:
                 self._providers.setdefault(symbol, []).append(child)
 
-    def add(self, source: Child, target: Child, symbol: str | None = None) -> None:
-        """Link two children, once however many symbols ask for it."""
-        symbols = self.reasons.get((source, target))
-        if symbols is None:
-            symbols = self.reasons[source, target] = set()
+    def connect(self, problems: list[Problem]) -> None:
+        """Link the children, by hand and by symbols; add ambiguous providers and cycles to ``problems``.
+
+        A symbol that a child requires links its provider before it, unless one of the two was added with resolving off.
+        """
+        for link in self._flow.links:
+            self.add(link.source, link.target)
+        for child, part in self._parts.items():
+            for symbol in sorted(part.requires):
+                givers = [p for p in self.providers(symbol) if p is not child and self._flow.resolves(p, child)]
+                if len(givers) > 1:
+                    problems.append(_ambiguous(child, symbol, givers))
+                for giver in givers:
+                    self.add(giver, child)
+        cycle = self.sort()
+        if cycle:
+            names = " -> ".join(repr(child.name) for child in [*cycle, cycle[0]])
+            what = f"the links of {self._flow.name!r} go in a circle: {names}"
+            problems.append(Problem(what, tuple(child.place for child in cycle), "take one link out"))
+
+    def combined(self) -> Part:
+        """Return what all children together take, give and read; the sets of the largest are changed for it."""
+        requires, provides, reads = self._largest
+        unmet = {child: part.requires - self._met(child) for child, part in self._parts.items()}
+        for child, part in self._parts.items():
+            if child is self._largest_child:
+                requires -= part.requires
+            else:
+                provides |= part.provides
+                reads |= part.reads
+        requires.update(*unmet.values())
+        return Part(requires, provides, reads)
+
+    def _size(self, child: Child) -> int:
+        return len(self._parts[child].provides) + len(self._parts[child].reads)
+
+    def _met(self, child: Child) -> set[str]:
+        return set().union(*self._earlier(child, self._parts[child].requires).values())
+
+    def add(self, source: Child, target: Child) -> None:
+        """Link two children, once however often it is asked for."""
+        if (source, target) not in self._linked:
+            self._linked.add((source, target))
             self._after[source].append(target)
             self._before[target].append(source)
-        if symbol is not None:
-            symbols.add(symbol)
 
     def providers(self, symbol: str) -> Sequence[Child]:
         """Return the children that provide ``symbol``, in the order in which they were added."""
@@ -52,21 +149,26 @@ class Arcs:
         return self._after[child]
 
     def seen_by(self, child: Child) -> list[tuple[Child, set[str]]]:
-        """Return the siblings whose symbols ``child`` may read, and which symbols, farthest first.
-
-        Only siblings before it in the graph count. Where a symbol's only provider is linked directly there is no
-        search; else all that comes before ``child`` is gathered, once.
-        """
-        direct = set(self._before[child])
-        seen: dict[Child, set[str]] = {}
-        ancestors: set[Child] | None = None
-        for symbol in symbols_read(child):
-            for provider in self.providers(symbol):
-                if provider not in direct and ancestors is None:
-                    ancestors = self._ancestors(child)
-                if provider in direct or (ancestors is not None and provider in ancestors):
-                    seen.setdefault(provider, set()).add(symbol)
+        """Return the siblings whose symbols ``child`` may read, and which symbols, farthest first."""
+        seen = self._earlier(child, self._parts[child].reads)
         return sorted(seen.items(), key=lambda item: self.rank[item[0]])
+
+    def _earlier(self, child: Child, symbols: set[str]) -> dict[Child, set[str]]:
+        """Return the siblings before ``child`` that provide some of ``symbols``, and which.
+
+        Where all providers of a symbol are linked directly there is no search; else all that comes before ``child`` is
+        gathered, once.
+        """
+        found: dict[Child, set[str]] = {}
+        ancestors: set[Child] | None = None
+        for symbol in symbols:
+            for provider in self.providers(symbol):
+                if (provider, child) not in self._linked:
+                    ancestors = self._ancestors(child) if ancestors is None else ancestors
+                    if provider not in ancestors:
+                        continue
+                found.setdefault(provider, set()).add(symbol)
+        return found
 
     def _ancestors(self, child: Child) -> set[Child]:
         found: set[Child] = set()
@@ -108,29 +210,6 @@ class Arcs:
         return [*reversed(names[names.index(child) :])]
 
 
-def ordered_children(flow: GraphFlow, problems: list[Problem]) -> Arcs:
-    """Return the children of ``flow`` ordered by their links; add ambiguous providers and cycles to ``problems``.
-
-    A symbol that a child requires links its provider before it, unless one of the two was added with resolving off.
-    """
-    arcs = Arcs(flow)
-    for link in flow.links:
-        arcs.add(link.source, link.target)
-    for child in flow.children:
-        for symbol in sorted(child.requires):
-            givers = [p for p in arcs.providers(symbol) if p is not child and flow.resolves(p, child)]
-            if len(givers) > 1:
-                problems.append(_ambiguous(child, symbol, givers))
-            for giver in givers:
-                arcs.add(giver, child, symbol)
-    cycle = arcs.sort()
-    if cycle:
-        names = " -> ".join(repr(child.name) for child in [*cycle, cycle[0]])
-        places = tuple(child.place for child in cycle)
-        problems.append(Problem(f"the links of {flow.name!r} go in a circle: {names}", places, "take one link out"))
-    return arcs
-
-
 def _ambiguous(child: Child, symbol: str, givers: Sequence[Child]) -> Problem:
     names = ", ".join(repr(giver.name) for giver in givers)
     return Problem(
@@ -140,15 +219,10 @@ def _ambiguous(child: Child, symbol: str, givers: Sequence[Child]) -> Problem:
     )
 
 
-def symbols_read(item: Child) -> set[str]:
-    """Return every symbol that an atom, or any atom within a flow, may read."""
-    symbols: set[str] = set()
-    waiting: list[Child] = [item]
-    while waiting:
-        at = waiting.pop()
-        if isinstance(at, Flow):
-            waiting += at.children
-            waiting += [at.retry] if at.retry is not None else []
-        else:
-            symbols.update(a.symbol for a in (*at.execute_arguments, *at.revert_arguments))
-    return symbols
+def _part_of(atom: Atom) -> Part:
+    reads = {argument.symbol for argument in (*atom.execute_arguments, *atom.revert_arguments)}
+    return Part(set(atom.requires), set(atom.provides), reads | atom.requires)
+
+
+def _nothing() -> Part:
+    return Part(set(), set(), set())

@@ -90,6 +90,18 @@ class Plan:
             raise LookupError(f"node {node} is a mark")
         return atom
 
+    def tell_marks_apart(self) -> None:
+        """Number the marks whose names are those of other marks or of atoms: in the order of the nodes, from 2."""
+        taken: dict[str, int] = dict.fromkeys(self.index, 1)
+        for node, atom in enumerate(self.atoms):
+            if atom is None:
+                name = label = self.names[node]
+                while name in taken:
+                    taken[label] = count = taken.get(label, 1) + 1
+                    name = f"{label} ({count})"
+                taken[name] = 1
+                self.names[node] = name
+
     def atom_nodes(self) -> Iterator[int]:
         """Yield the nodes of all atoms in the order in which they were declared."""
         return (node for node, atom in enumerate(self.atoms) if atom is not None)
