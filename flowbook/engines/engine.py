@@ -97,6 +97,8 @@ class Engine:
                 with self._owned(), self._executing() as executor:
                     yield from self._drive(self._enter(executor.window), executor)
         finally:
+            if self._options.closes_backend:
+                self.storage.backend.close()
             self._entry.release()
         yield self.state
 

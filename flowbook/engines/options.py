@@ -25,7 +25,7 @@ class Options:
     ``rerun`` runs a finished flow again in a new round; ``on_change`` says whether a flow that differs from the
     recorded plan is accepted (and the difference told) or refused; ``take_over`` takes the flow from a living owner;
     ``lease_s`` is how long a claim outlives an owner whose death cannot be seen; ``factory`` says how another process
-    can rebuild the flow.
+    can rebuild the flow; ``closes_backend`` closes the backend at the end of each run (it opens when it is used).
     """
 
     run_id: str
@@ -35,6 +35,7 @@ class Options:
     take_over: bool = False
     lease_s: float = DEFAULT_LEASE_S
     factory: Row | None = None
+    closes_backend: bool = False
     executor: Any = None
     max_workers: int | None = None
     clock: Clock = field(default_factory=SystemClock)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from flowbook.atoms.base import Atom
@@ -45,7 +46,8 @@ def load(
     ``store`` gives the inputs by symbol. ``run_id`` names the run in the backend: the same id again continues it; one
     is made up when none is given. ``engine`` is ``serial`` or ``parallel`` (``executor``: ``threads`` or an executor
     of yours, ``max_workers``). The other options are those of `Options`: ``book``, ``rerun``, ``on_change``,
-    ``take_over``, ``lease_s``.
+    ``take_over``, ``lease_s``. A backend that is fetched here is closed at the end of each ``run``; one that you made
+    stays open.
 
     Raises CompilationFailure with every wiring error, UnknownPlugin and NotPossible for what is asked in vain.
     """
@@ -53,11 +55,12 @@ def load(
     chosen = Options(
         run_id=secrets.token_hex(6) if run_id is None else run_id,
         factory=None if factory is None else factory.to_row(),
+        closes_backend=_is_fetched(backend),
         **options,
     )
-    opened = as_backend(backend)
     inputs = dict(store or {})
-    recorded = _recorded_inputs(opened, chosen.run_id) if run_id is not None else ()
+    with _opened(backend) as opened:
+        recorded = _recorded_inputs(opened, chosen.run_id) if run_id is not None else ()
     compilation = compile_flow(flow, {*inputs, *recorded})
     _check_supported(compilation.plan)
     made: Engine = load_plugin(GROUP, engine)(compilation, opened, inputs, chosen)
@@ -69,7 +72,7 @@ def run(flow: Flow | Atom, store: Mapping[str, object] | None = None, **options:
 
     A suspended flow returns what it has by then. Raises what `load` and `Engine.run` raise.
     """
-    return _run(load(flow, store, **options), options.get("backend"))
+    return _run(load(flow, store, **options))
 
 
 def load_from_factory(
@@ -96,8 +99,8 @@ def load_from_run(
     Nothing is imported unless ``allow`` names it: the file, the module, or a package around it. Raises NotFound for
     an unknown run, FactoryRefused and FactoryMissing when its flow cannot be rebuilt.
     """
-    opened = as_backend(backend)
-    row = next(iter(opened.load(run_id, ("flow",)).kind("flow").values()))
+    with _opened(backend) as opened:
+        row = opened.load(run_id, ("flow",)).kind("flow")[run_id]
     if not isinstance(row.get("factory"), Mapping):
         raise FactoryMissing(run_id, "it was started from a flow object, and no factory was recorded")
     factory = Factory.from_row(row["factory"], run_id)
@@ -109,28 +112,34 @@ def load_from_run(
         raise FactoryMissing(run_id, str(error)) from error
     if changed:
         LOG.warning("%s has changed since run %r began", factory.path, run_id)
-    return load(flow, backend=opened, run_id=run_id, engine=engine, factory=factory, **options)
+    return load(flow, backend=backend, run_id=run_id, engine=engine, factory=factory, **options)
 
 
 def resume(backend: Storable, run_id: str, *, allow: Collection[str] = (), **options: Any) -> dict[str, object]:
     """Continue a recorded run where it stopped and return every symbol with its value; see `load_from_run`."""
-    return _run(load_from_run(backend, run_id, allow=allow, **options), backend)
+    return _run(load_from_run(backend, run_id, allow=allow, **options))
 
 
-def as_backend(backend: Storable) -> Backend:
-    """Return the backend that is meant: itself, fetched by URL or mapping, or a new one in memory."""
-    if backend is None:
-        return fetch("memory:")
-    return fetch(backend) if isinstance(backend, str | Mapping) else backend
+def _run(engine: Engine) -> dict[str, object]:
+    engine.run()
+    return engine.storage.fetch_all()
 
 
-def _run(engine: Engine, backend: Storable) -> dict[str, object]:
+def _is_fetched(backend: Storable) -> bool:
+    return backend is None or isinstance(backend, str | Mapping)
+
+
+@contextmanager
+def _opened(backend: Storable) -> Iterator[Backend]:
+    """Give the backend that is meant; one that is fetched here is closed again, and opens when it is used."""
+    if backend is not None and not isinstance(backend, str | Mapping):
+        yield backend
+        return
+    fetched = fetch("memory:" if backend is None else backend)
     try:
-        engine.run()
-        return engine.storage.fetch_all()
+        yield fetched
     finally:
-        if backend is None or isinstance(backend, str | Mapping):  # opened here
-            engine.storage.backend.close()
+        fetched.close()
 
 
 def _recorded_inputs(backend: Backend, run_id: str) -> Collection[str]:

@@ -18,7 +18,7 @@ from flowbook.exceptions import FlowbookError
 from flowbook.states import ATOM_TRANSITIONS, FLOW_TRANSITIONS
 
 _ERROR = re.compile(r"^``(FB\d{3})`` ``(\w+)``$", re.MULTILINE)
-_NOT_OPTIONS_OF_USERS = {"run_id", "factory"}
+_NOT_OPTIONS_OF_USERS = {"closes_backend", "run_id", "factory"}
 _APART = {"examples", "migrations", "__main__"}
 
 

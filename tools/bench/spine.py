@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from flowbook import Flow, LinearFlow, Task, UnorderedFlow, engines
@@ -112,16 +113,16 @@ def cases_of(sizes: list[int], durable: int) -> list[Case]:
     for shape in SHAPES:
         for atoms in sizes:
             kinds: dict[str, Callable[[], tuple[float, int]]] = {
-                f"{shape}, declare and compile": lambda s=shape, n=atoms: compiling(s, n),
-                f"{shape}, networkx graph": lambda s=shape, n=atoms: drawing(s, n),
-                f"{shape}, memory, serial": lambda s=shape, n=atoms: running(s, n, "serial", "memory:"),
-                f"{shape}, memory, threads": lambda s=shape, n=atoms: running(s, n, "parallel", "memory:"),
+                f"{shape}, declare and compile": partial(compiling, shape, atoms),
+                f"{shape}, networkx graph": partial(drawing, shape, atoms),
+                f"{shape}, memory, serial": partial(running, shape, atoms, "serial", "memory:"),
+                f"{shape}, memory, threads": partial(running, shape, atoms, "parallel", "memory:"),
             }
             cases += [Case(name, atoms, measure, []) for name, measure in kinds.items()]
         for engine in ("serial", "parallel"):
             name = f"{shape}, sqlite, {engine}"
-            cases.append(Case(name, durable, lambda s=shape, e=engine: running(s, durable, e, url), []))
-    cases.append(Case("chain, bare sqlite3, same statements", durable, lambda: bare(durable), []))
+            cases.append(Case(name, durable, partial(running, shape, durable, engine, url), []))
+    cases.append(Case("chain, bare sqlite3, same statements", durable, partial(bare, durable), []))
     return cases
 
 

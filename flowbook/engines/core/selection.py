@@ -29,6 +29,7 @@ def prepare(run: Run) -> None:
             state[node] is AtomState.PENDING and (not run.reverting or node in pending_due)
         ):
             ready.append(node)
+    ready.sort(key=lambda node: state[node] is not AtomState.RUNNING)  # the interrupted were started before others
     enqueue(run, ready)
     if run.reverting:
         _plan_reverts(run)

@@ -104,9 +104,7 @@ def test_names_without_a_parameter_go_into_kwargs() -> None:
 
 
 def test_names_without_a_parameter_are_refused_where_there_are_no_kwargs() -> None:
-    with pytest.raises(
-        ValueError, match=r"'crad' is asked for, but Pay\.execute \(.*test_wiring\.py:\d+\) takes"
-    ):
+    with pytest.raises(ValueError, match=r"'crad' is asked for, but Pay\.execute \(.*test_wiring\.py:\d+\) takes"):
         Pay("pay", requires=["crad"])
     with pytest.raises(NotPossible, match="did you mean 'card'") as caught:
         Pay("pay", rebind={"crad": "x"})

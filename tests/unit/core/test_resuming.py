@@ -119,6 +119,15 @@ def test_an_interrupted_attempt_is_told_and_made_again() -> None:
     assert book.outcomes == ["a EXECUTE 1 INTERRUPTED", "a EXECUTE 2 SUCCESS", "b EXECUTE 1 SUCCESS"]
 
 
+def test_an_interrupted_attempt_is_made_again_before_what_became_ready_after_it() -> None:
+    branches = UnorderedFlow("two").add(linear("a1", "a2"), linear("b1", "b2"))
+    book = Logbook(branches)
+    assert book.enter() == ["a1"]
+    assert book.end("a1") == ["b1"]  # a2 is ready as well, and waits for its turn
+    assert book.enter() == ["b1"]
+    assert book.end("b1") == ["a2"]
+
+
 def test_an_interrupted_revert_is_told_and_made_again() -> None:
     book = Logbook(linear("a"))
     book.enter()

@@ -56,9 +56,7 @@ def test_a_child_that_is_added_again_stays_where_it_is(flow: Flow) -> None:
 
 @pytest.mark.parametrize("wrong", [3, None, "task", object()])
 def test_only_tasks_and_flows_can_be_added(flow: Flow, wrong: Any) -> None:
-    with pytest.raises(
-        WrongType, match=r"what is added to flow 'orders' \(.*\) is .*, which is not a task or a flow"
-    ):
+    with pytest.raises(WrongType, match=r"what is added to flow 'orders' \(.*\) is .*, which is not a task or a flow"):
         flow.add(wrong)
 
 

@@ -64,9 +64,7 @@ def test_linking_again_without_a_decider_keeps_the_decider(a: Step, b: Step) -> 
 
 def test_only_children_can_be_linked(a: Step, b: Step) -> None:
     flow = GraphFlow("g").add(Step("alpha"))
-    with pytest.raises(
-        ValueError, match=r"link in flow 'g' \(.*test_declare_graph\.py:\d+\): 'alpha_' is none of"
-    ):
+    with pytest.raises(ValueError, match=r"link in flow 'g' \(.*test_declare_graph\.py:\d+\): 'alpha_' is none of"):
         flow.link(Step("alpha_"), b)
     with pytest.raises(NotPossible, match="did you mean 'alpha'"):
         flow.link(flow.children[0], Step("alfa"))

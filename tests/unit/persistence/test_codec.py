@@ -132,10 +132,7 @@ TIMES = (
 TEXTS = st.text(st.characters(codec=None), max_size=8) | st.binary(max_size=8) | st.uuids()
 OWN = st.sampled_from([*Color, *Level, *State, Perm.R, Perm.RW, Perm(0), Mode(9), Path("/a"), range(3, 9, 2)])
 HASHABLE = st.recursive(
-    NUMBERS.filter(lambda number: not (isinstance(number, Decimal) and number.is_snan()))
-    | TIMES
-    | TEXTS
-    | OWN,
+    NUMBERS.filter(lambda number: not (isinstance(number, Decimal) and number.is_snan())) | TIMES | TEXTS | OWN,
     lambda inner: st.tuples(inner) | st.frozensets(inner, max_size=3) | st.builds(Key, st.text(max_size=3)),
     max_leaves=4,
 )
@@ -166,10 +163,7 @@ def test_values_come_back_as_they_were(value: object) -> None:
     text.encode()
 
 
-@given(
-    st.lists(st.integers() | st.integers(-(10**700), 10**700), min_size=16)
-    | st.lists(st.floats(), min_size=16)
-)
+@given(st.lists(st.integers() | st.integers(-(10**700), 10**700), min_size=16) | st.lists(st.floats(), min_size=16))
 def test_long_lists_of_numbers_come_back_as_they_were(value: list[object]) -> None:
     assert same(decode(encode(value)), value)
 

@@ -235,9 +235,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_nothing_that_a_record_names_is_imported_or_called(
-    text: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_that_a_record_names_is_imported_or_called(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object, **named: object) -> object:
         raise AssertionError(f"called with {args}")
 

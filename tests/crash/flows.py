@@ -1,0 +1,204 @@
+"""The flows that are crashed, each with a log of what it really did.
+
+Every attempt adds a line to a file that the input ``log`` names, as its first act; so the file tells what was done,
+whatever the logbook says. How each flow ends does not depend on which of two attempts is the quicker one.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import flowbook
+from flowbook import Flow, GraphFlow, LinearFlow, Task, UnorderedFlow
+
+
+class Line(NamedTuple):
+    """One line of the log: an attempt that was begun."""
+
+    direction: str
+    atom: str
+    round: int
+    attempt: int
+    pid: int
+    key: str
+
+    @property
+    def what(self) -> tuple[str, str, int]:
+        """Return what may be done once only."""
+        return self.direction, self.atom, self.round
+
+
+def note(log: str) -> None:
+    """Add a line about the present attempt; one write, so that lines of several processes do not mix."""
+    now = flowbook.current()
+    line = f"{now.direction} {now.atom} {now.round} {now.attempt} {os.getpid()} {now.idempotency_key}\n"
+    file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(file, line.encode())
+    finally:
+        os.close(file)
+
+
+def lines_of(log: str | os.PathLike[str]) -> list[Line]:
+    """Return the lines of a log; none when nothing was done."""
+    try:
+        with open(log, encoding="utf-8") as file:
+            found = [line.split() for line in file]
+    except FileNotFoundError:
+        return []
+    return [
+        Line(direction, atom, int(round_), int(attempt), int(pid), key)
+        for direction, atom, round_, attempt, pid, key in found
+    ]
+
+
+class Step(Task):
+    """Notes what it does, and returns a number made of its name and of all that it was given."""
+
+    def __init__(self, name: str, *, after: Sequence[str] = (), **options: Any) -> None:
+        super().__init__(name, provides=f"of_{name}", requires=[f"of_{other}" for other in after], **options)
+
+    def execute(self, log: str, **given: int) -> int:
+        note(log)
+        return zlib.crc32(repr((self.name, sorted(given.items()))).encode())
+
+    def revert(self, log: str, **given: object) -> None:
+        note(log)
+
+
+class Broken(Step):
+    """Raises when it is executed."""
+
+    def execute(self, log: str, **given: int) -> int:
+        note(log)
+        raise ValueError(f"{self.name} is broken")
+
+
+class Stuck(Step):
+    """Raises when it is reverted."""
+
+    def revert(self, log: str, **given: object) -> None:
+        note(log)
+        raise OSError(f"{self.name} is stuck")
+
+
+class Telling(Step):
+    """Tells its progress."""
+
+    def execute(self, log: str, **given: int) -> int:
+        note(log)
+        for tenth in (2, 5, 10):
+            flowbook.current().update_progress(tenth / 10)
+        return tenth
+
+
+@dataclass(frozen=True)
+class Canonical:
+    """A flow to crash: how to make it, and at which atom's SUCCESS or REVERTED a listener suspends it."""
+
+    make: Callable[[], Flow]
+    suspended_by: frozenset[tuple[str, str]] = field(default_factory=frozenset)
+
+
+def chain(name: str, *names: str, after: Sequence[str] = ()) -> LinearFlow:
+    flow = LinearFlow(name)
+    for atom in names:
+        flow.add(Step(atom, after=after))
+        after = (atom,)
+    return flow
+
+
+def _linear() -> Flow:
+    return chain("linear", *"abcdefgh")
+
+
+def _parallel() -> Flow:
+    fan = UnorderedFlow("fan").add(*[Step(f"f{i}", after=["first"]) for i in range(6)])
+    return LinearFlow("parallel").add(Step("first"), fan, Step("join", after=[f"f{i}" for i in range(6)]))
+
+
+def _diamond() -> Flow:
+    bottom = Step("bottom", after=["left", "right"])
+    return GraphFlow("diamond").add(bottom, Step("right", after=["top"]), Step("left", after=["top"]), Step("top"))
+
+
+def _failing() -> Flow:
+    return LinearFlow("failing").add(Broken("bad"), Step("never"))
+
+
+def _failing_fan() -> Flow:
+    atoms = [Broken(f"f{i}") if i == 2 else Step(f"f{i}") for i in range(6)]
+    return LinearFlow("failing fan").add(Step("first"), UnorderedFlow("fan").add(*atoms), Step("never"))
+
+
+def _reverting() -> Flow:
+    fan = UnorderedFlow("fan").add(*[Step(f"f{i}", after=["b"]) for i in range(3)])
+    inner = LinearFlow("inner").add(Step("b", after=["a"]), fan, Step("c", after=["f0", "f1", "f2"]))
+    return LinearFlow("reverting").add(Step("a"), inner, Step("d"), Broken("bad"), Step("never"))
+
+
+def _failing_revert() -> Flow:
+    return LinearFlow("failing revert").add(Step("a"), Stuck("b"), Step("c"), Broken("bad"))
+
+
+def _failing_revert_in_a_fan() -> Flow:
+    fan = UnorderedFlow("fan").add(Step("f0"), Stuck("f1"), Step("f2"), Step("f3"))
+    return LinearFlow("failing revert in a fan").add(Step("a"), fan, Broken("bad"))
+
+
+def _suspended() -> Flow:
+    fan = UnorderedFlow("fan").add(*[Step(f"f{i}", after=["b"]) for i in range(4)])
+    return LinearFlow("suspended").add(Step("a"), Step("b"), fan, Step("c"), Broken("bad"))
+
+
+def _nested() -> Flow:
+    deepest = UnorderedFlow("deepest").add(chain("left", "l1", "l2", after=["a"]), chain("right", "r1", "r2"))
+    graph = GraphFlow("graph").add(Step("g2", after=["g1"]), Step("g1", after=["l2", "r2"]))
+    return LinearFlow("nested").add(Step("a"), LinearFlow("middle").add(deepest, graph), Step("z", after=["g2"]))
+
+
+def _graph() -> Flow:
+    names = {"a": "", "b": "", "c": "a", "d": "ab", "e": "b", "f": "cd", "g": "de", "h": "fg"}
+    atoms = {name: Step(name, after=list(after)) for name, after in names.items()}
+    linked = {name: Step(name) for name in ("i", "j", "k")}
+    flow = GraphFlow("graph").add(*atoms.values(), *linked.values())
+    flow.link(atoms["c"], linked["i"]).link(linked["i"], linked["j"]).link(atoms["h"], linked["k"])
+    return flow.link(linked["j"], linked["k"])
+
+
+def _progress() -> Flow:
+    fan = UnorderedFlow("fan").add(Telling("f0"), Telling("f1"))
+    return LinearFlow("progress").add(Telling("a"), fan, Telling("b"))
+
+
+def _many() -> Flow:
+    flow = LinearFlow("many")
+    for layer in range(10):
+        above = [[f"l{layer - 1}n{i}", f"l{layer - 1}n{(i + 1) % 20}"] if layer else [] for i in range(20)]
+        atoms = [Step(f"l{layer}n{i}", after=above[i]) for i in range(20)]
+        flow.add(UnorderedFlow(f"layer {layer}").add(*atoms))
+    return flow
+
+
+CANONICAL = {
+    "linear": Canonical(_linear),
+    "parallel": Canonical(_parallel),
+    "diamond": Canonical(_diamond),
+    "failing": Canonical(_failing),
+    "failing_fan": Canonical(_failing_fan),
+    "reverting": Canonical(_reverting),
+    "failing_revert": Canonical(_failing_revert),
+    "failing_revert_in_a_fan": Canonical(_failing_revert_in_a_fan),
+    "suspended": Canonical(
+        _suspended, frozenset({("a", "SUCCESS"), ("f1", "SUCCESS"), ("c", "REVERTED"), ("f2", "REVERTED")})
+    ),
+    "nested": Canonical(_nested),
+    "graph": Canonical(_graph),
+    "progress": Canonical(_progress),
+    "many": Canonical(_many),
+}
+"""By name; ``many`` has 200 atoms."""

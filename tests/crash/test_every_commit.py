@@ -1,0 +1,288 @@
+"""A process is killed at every commit, and at every other step to storage; another one finishes its work.
+
+The flow then ends as if nothing had happened, and nothing that was saved is done again. All of it runs with
+``FLOWBOOK_FULL=1``, else a sample that is always the same. ``FLOWBOOK_CRASH_POINT`` picks one place to crash at, as
+a failure names it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crash import driving
+from crash.flows import CANONICAL, Line, lines_of
+from crash.forks import End, Forks
+from crash.judging import judge
+from flowbook.exceptions import OwnershipLost, StorageBusy, StorageUnavailable
+from flowbook.persistence import Backend, fetch
+from flowbook.testing.faults import Counting, CrashAtCommit
+
+LIVE: dict[str, dict[str, object]] = {"memory": {}, "strict_memory": {"strict": True}}
+FILES: dict[str, dict[str, object]] = {"wal": {}, "rollback": {"journal": "delete"}}
+NEVER_SAMPLED = [("linear", "wal", "serial"), ("reverting", "wal", "serial")]
+
+POINT = os.environ.get("FLOWBOOK_CRASH_POINT")
+SAMPLE = 2
+SEVERAL = 300
+"""How often each flow is crashed several times; a sample has SAMPLE of them."""
+
+
+class Processes:
+    """The processes that work on one run in one file, one after the other: each but the last one crashes."""
+
+    def __init__(self, forks: Forks, folder: Path, flow: str, storage: str, engine: str) -> None:
+        self._forks = forks
+        self._folder = folder
+        self._log = str(folder / "log")
+        self._found: list[Path] = []
+        self._what = {
+            "flow": flow,
+            "conf": {"connection": f"sqlite:///{folder}/runs.db", **FILES[storage]},
+            "engine": engine,
+            "log": self._log,
+        }
+
+    @property
+    def lines(self) -> list[Line]:
+        return lines_of(self._log)
+
+    @property
+    def looks(self) -> list[dict[str, Any]]:
+        """What each process but the first one found."""
+        return [json.loads(found.read_text()) for found in self._found]
+
+    def run(self, *, rerun: bool = False, **crash: object) -> End:
+        """Run until the end, or until the crash."""
+        return self._forks.call("crash.driving:run", **self._what, crash=crash, rerun=rerun)
+
+    def resume(self, *, rerun: bool = False, **crash: object) -> End:
+        """Look what is left, and run until the end, or until the crash."""
+        found = self._folder / f"found-{len(self._found)}"
+        self._found.append(found)
+        return self._forks.call("crash.driving:run", **self._what, crash=crash, rerun=rerun, found=str(found))
+
+
+Begin = Callable[[str, str, str], Processes]
+
+
+@pytest.fixture
+def begin(forks: Forks, new_folder: Callable[[], Path]) -> Begin:
+    return lambda flow, storage, engine: Processes(forks, new_folder(), flow, storage, engine)
+
+
+@pytest.fixture
+def at(request: pytest.FixtureRequest) -> Callable[[object], Any]:
+    """Tell where a failure was crashed, and how to see it again."""
+
+    @contextmanager
+    def at(point: object) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            name = f"tests/crash/{request.node.path.name}::{request.node.name}"
+            error.add_note(f"crashed at {point}; again: FLOWBOOK_CRASH_POINT='{point}' pytest '{name}'")
+            raise
+
+    return at
+
+
+def sample(of: Sequence[str], name: str, *, count: int | None) -> Sequence[str]:
+    """Return places to crash at: the one asked for, all (None), or a few that depend on ``name`` alone."""
+    if POINT is not None:
+        return [POINT]
+    return of if count is None else random.Random(name).sample(of, min(count, len(of)))
+
+
+def every_commit(count: int) -> list[str]:
+    return [f"{when} {commit}" for commit in range(1, count + 1) for when in ("before", "after")]
+
+
+def commit_of(point: str) -> dict[str, Any]:
+    when, _, commit = point.partition(" ")
+    return {"when": when, "commit": int(commit)}
+
+
+def most_commits(expected: dict[str, Any], engine: str) -> int:
+    """Return how many commits a run may have: with threads, as many endings as come together share one."""
+    commits, attempts = int(expected["commits"]), len(expected["attempts"])
+    return commits if engine == "serial" else max(commits, min(2 * commits, attempts + 3))
+
+
+@pytest.mark.parametrize("engine", driving.ENGINES)
+@pytest.mark.parametrize("storage", FILES)
+@pytest.mark.parametrize("flow", CANONICAL)
+def test_a_process_killed_at_any_commit_is_replaced(
+    flow: str, storage: str, engine: str, begin: Begin, at: Any, figures: Counter[str], full: bool
+) -> None:
+    whole = begin(flow, storage, engine)
+    expected = whole.run().answer
+    every = every_commit(most_commits(expected, engine))
+    all_of_them = full or (flow, storage, engine) in NEVER_SAMPLED
+    for point in sample(every, f"{flow} {storage} {engine}", count=None if all_of_them else SAMPLE):
+        with at(point):
+            case = begin(flow, storage, engine)
+            end = case.run(**commit_of(point))
+            assert end.was_killed or engine == "parallel"
+            figures["killed" if end.was_killed else "ended before they were to be killed"] += 1
+            if end.was_killed:
+                end = case.resume()
+            figures.update(judge(expected, end.answer, case.looks, case.lines, whole.lines))
+
+
+@pytest.mark.parametrize("engine", driving.ENGINES)
+@pytest.mark.parametrize("storage", LIVE)
+@pytest.mark.parametrize("flow", CANONICAL)
+def test_an_engine_that_breaks_off_at_any_commit_is_replaced(
+    flow: str,
+    storage: str,
+    engine: str,
+    new_folder: Callable[[], Path],
+    at: Any,
+    figures: Counter[str],
+    full: bool,
+) -> None:
+    def log() -> str:
+        return str(new_folder() / "log")
+
+    def new() -> Counting:
+        return Counting(fetch({"connection": "memory:", **LIVE[storage]}))
+
+    whole = log()
+    expected = driving.drive(flow, new(), engine=engine, log=whole)
+    every = every_commit(most_commits(expected, engine))
+    for point in sample(every, f"{flow} {storage} {engine}", count=None if full else SAMPLE):
+        with at(point):
+            backend, looks, path = new(), [], log()
+            try:
+                end = driving.drive(flow, driving.Mortal(backend, **commit_of(point)), engine=engine, log=path)
+            except StorageUnavailable:
+                looks.append(driving.look(backend, path))
+                end = driving.drive(flow, backend, engine=engine, log=path)
+            assert looks or engine == "parallel"
+            figures["broken off" if looks else "ended before they were to be broken off"] += 1
+            figures.update(judge(expected, end, looks, lines_of(path), lines_of(whole)))
+
+
+@pytest.mark.parametrize("engine", driving.ENGINES)
+@pytest.mark.parametrize("flow", ["linear", "reverting", "suspended", "progress"])
+def test_a_commit_that_fails_once_ends_the_run_and_harms_nothing(
+    flow: str, engine: str, new_folder: Callable[[], Path], at: Any, figures: Counter[str]
+) -> None:
+    def broken() -> None:
+        raise StorageBusy("memory:", "for once")
+
+    def drive(backend: Backend, log: str) -> dict[str, Any]:
+        return driving.drive(flow, backend, engine=engine, log=log)
+
+    whole = str(new_folder() / "log")
+    expected = drive(Counting(fetch("memory:?strict=true")), whole)
+    for point in sample(every_commit(most_commits(expected, engine)), flow, count=None):
+        with at(point):
+            when, commit = commit_of(point).values()
+            inner, looks, log = fetch("memory:?strict=true"), [], str(new_folder() / "log")
+            try:
+                end = drive(CrashAtCommit(inner, at=commit, when=when, crash=broken), log)
+            except (StorageBusy, OwnershipLost):
+                looks.append(driving.look(inner, log))
+                end = drive(inner, log)
+            figures["commits that failed once"] += 1
+            figures.update(judge(expected, end, looks, lines_of(log), lines_of(whole)))
+
+
+@pytest.mark.parametrize("flow", CANONICAL)
+def test_it_may_be_killed_again_and_again(flow: str, begin: Begin, at: Any, figures: Counter[str], full: bool) -> None:
+    expected: dict[str, tuple[Any, Any]] = {}
+    for point in sample([str(seed) for seed in range(SEVERAL)], flow, count=None if full else SAMPLE):
+        with at(point):
+            chance = random.Random(f"{flow} {point}")
+            what = flow, chance.choice([*FILES]), chance.choice([*driving.ENGINES])
+            if what[2] not in expected:
+                whole = begin(*what)
+                expected[what[2]] = whole.run().answer, whole.lines
+            answer, lines = expected[what[2]]
+            case = begin(*what)
+            every = every_commit(most_commits(answer, what[2]))
+            end = case.run(**commit_of(chance.choice(every)))
+            for _ in range(chance.randint(1, 2)):
+                if end.was_killed:
+                    end = case.resume(**commit_of(chance.choice(every)))
+            if end.was_killed:
+                end = case.resume()
+            figures["killed"] += len(case.looks)
+            figures["killed twice"] += len(case.looks) == 2
+            figures["killed three times"] += len(case.looks) == 3
+            figures.update(judge(answer, end.answer, case.looks, case.lines, lines))
+
+
+@pytest.mark.parametrize("flow", ["linear", "reverting", "failing_revert"])
+def test_a_rerun_killed_at_any_commit_is_continued(
+    flow: str, begin: Begin, at: Any, figures: Counter[str], full: bool
+) -> None:
+    whole = begin(flow, "wal", "serial")
+    whole.run()
+    expected = whole.run(rerun=True).answer
+    every = every_commit(int(expected["commits"]))
+    for point in sample(every, flow, count=None if full else 2 * SAMPLE):
+        with at(point):
+            case = begin(flow, "wal", "serial")
+            case.run()
+            assert case.run(rerun=True, **commit_of(point)).was_killed
+            end = case.resume(rerun=point != every[-1])  # a finished rerun would be run a third time
+            figures["killed"] += 1
+            figures.update(judge(expected, end.answer, case.looks, case.lines, whole.lines))
+
+
+@pytest.mark.parametrize("flow", ["linear", "reverting", "suspended"])
+def test_a_process_killed_before_any_call_of_storage_is_replaced(
+    flow: str, begin: Begin, at: Any, figures: Counter[str]
+) -> None:
+    whole = begin(flow, "wal", "serial")
+    expected = whole.run().answer
+    every = [str(call) for call in range(1, expected["calls"] + 1)]
+    for point in sample(every, flow, count=None):
+        with at(point):
+            case = begin(flow, "wal", "serial")
+            assert case.run(call=int(point)).was_killed
+            end = case.resume()
+            figures["killed"] += 1
+            figures.update(judge(expected, end.answer, case.looks, case.lines, whole.lines))
+
+
+@pytest.mark.parametrize("storage", FILES)
+@pytest.mark.parametrize("flow", ["failing", "reverting"])
+def test_a_process_killed_before_any_statement_is_replaced(
+    flow: str, storage: str, begin: Begin, at: Any, figures: Counter[str], full: bool
+) -> None:
+    whole = begin(flow, storage, "serial")
+    expected = whole.run(statement=0).answer
+    every = [str(statement) for statement in range(1, expected["statements"] + 1)]
+    for point in sample(every, f"{flow} {storage}", count=None if full else 10 * SAMPLE):
+        with at(point):
+            case = begin(flow, storage, "serial")
+            assert case.run(statement=int(point)).was_killed
+            end = case.resume()
+            figures["killed inside a transaction or beside one"] += 1
+            figures.update(judge(expected, end.answer, case.looks, case.lines, whole.lines))
+
+
+def test_beyond_the_last_commit_nothing_is_killed(begin: Begin) -> None:
+    expected = begin("linear", "wal", "serial").run().answer
+    end = begin("linear", "wal", "serial").run(commit=expected["commits"] + 1)
+    assert not end.was_killed
+    assert end.answer["ended"] == expected["ended"]
+
+
+def test_a_storage_killed_before_it_was_claimed_holds_nothing(begin: Begin) -> None:
+    case = begin("linear", "wal", "serial")
+    assert case.run(call=1).was_killed
+    case.resume()
+    assert case.looks == [{"lines": 0, "atoms": {}}]

@@ -1,0 +1,215 @@
+"""Several processes want the same run: one works on it, and it is replaced when it is gone, never before."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crash import driving
+from crash.flows import lines_of
+from crash.forks import Child, Forks
+from crash.owners import Gate
+from flowbook.exceptions import OwnershipLost
+from flowbook.persistence import fetch
+from flowbook.persistence.changes import Put
+from flowbook.persistence.owners import Owner
+from flowbook.persistence.sql.backend import SqliteBackend
+
+BLOCKS = 8
+ROUNDS = {True: 25, False: 5}
+"""How many rounds a block has: in full, and in the sample."""
+
+COMMITS = 6
+"""What a run of the four atoms commits: it is made, it starts, and four attempts end."""
+
+KEY = f"flow:{driving.RUN}"
+FOREIGN = Owner(host="elsewhere", boot="another boot", namespace="another", pid=1, started=1, lock=1)
+
+
+class LongAgo:
+    """A clock that stood still when the epoch began."""
+
+    def now(self) -> float:
+        return 0.0
+
+
+class Contest:
+    """One run in a file of its own, and the processes that want it."""
+
+    def __init__(self, forks: Forks, new_folder: Callable[[], Path], gates: ExitStack, journal: str) -> None:
+        folder = new_folder()
+        self.conf = {"connection": f"sqlite:///{folder}/runs.db", "journal": journal}
+        self.log = folder / "log"
+        self._forks = forks
+        self._new_folder = new_folder
+        self._gates = gates
+
+    def gate(self) -> Gate:
+        gate = Gate(self._new_folder())
+        self._gates.callback(gate.close)
+        return gate
+
+    def start(self, *, conf: dict[str, object] | None = None, **how: Any) -> Child:
+        return self._forks.start("crash.owners:contend", conf={**self.conf, **(conf or {})}, log=str(self.log), **how)
+
+    def start_together(self, count: int, **how: Any) -> list[Child]:
+        """Start processes that all wait at a barrier before they reach for the run."""
+        barrier = self.gate()
+        children = [self.start(start=barrier.path, **how) for _ in range(count)]
+        barrier.wait_for(count)
+        barrier.open(count)
+        return children
+
+    def executed(self) -> list[tuple[str, int]]:
+        """Return the atoms that were executed, and in which attempt, in that order."""
+        return [(line.atom, line.attempt) for line in lines_of(self.log)]
+
+    def records(self) -> str:
+        """Return all that the logbook holds of the run."""
+        with fetch(self.conf) as backend:
+            records = backend.load(driving.RUN)
+        return json.dumps([records.rows, records.appended], sort_keys=True, default=repr)
+
+
+Begin = Callable[[], Contest]
+
+
+@pytest.fixture(params=["wal", "delete"])
+def journal(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def begin(forks: Forks, new_folder: Callable[[], Path], journal: str) -> Iterator[Begin]:
+    with ExitStack() as gates:
+        yield lambda: Contest(forks, new_folder, gates, journal)
+
+
+@pytest.mark.parametrize("block", range(BLOCKS))
+@pytest.mark.parametrize("journal", ["wal"])
+def test_of_several_processes_one_does_all_the_work(
+    block: int, begin: Begin, figures: Counter[str], full: bool
+) -> None:
+    for round_ in range(ROUNDS[full]):
+        count = random.Random(f"{block} {round_}").choice([2, 2, 2, 3, 4, 8])
+        contest = begin()
+        answers = [child.wait().answer for child in contest.start_together(count)]
+        assert contest.executed() == [(name, 1) for name in "abcd"], answers
+        assert sorted(answer["executed"] for answer in answers)[:-1] == [[]] * (count - 1)
+        for answer in answers:
+            assert answer["did"] in ("finished", "FlowOwned")
+            assert answer["did"] == "finished" or not answer["executed"]
+        figures["rounds of several owners"] += 1
+
+
+@pytest.mark.parametrize("block", range(BLOCKS))
+@pytest.mark.parametrize("journal", ["wal"])
+def test_a_killed_owner_is_replaced_at_once(block: int, begin: Begin, figures: Counter[str], full: bool) -> None:
+    for _ in range(ROUNDS[full]):
+        contest = begin()
+        held = contest.gate()
+        first = contest.start_together(2, gate=held.path)
+        held.wait_for(1)
+        winner_pid = lines_of(contest.log)[-1].pid
+        (winner,), (loser,) = ([c for c in first if (c.pid == winner_pid) is mine] for mine in (True, False))
+        assert loser.wait().answer == {"did": "FlowOwned", "resumed": "None", "executed": []}
+        winner.kill()  # nobody waits for it yet: it stays a zombie
+        heirs = [child.wait().answer for child in contest.start_together(2, gate=held.path)]
+        assert winner.wait().was_killed
+        (heir,) = (answer for answer in heirs if answer["executed"])
+        assert heir == {
+            "did": "finished",
+            "resumed": "1 saved, 1 interrupted, 2 to go",
+            "executed": ["b", "c", "d"],
+        }
+        assert contest.executed() == [("a", 1), ("b", 1), ("b", 2), ("c", 1), ("d", 1)]
+        figures["owners killed and replaced at once"] += 1
+
+
+def test_the_claim_of_another_machine_counts_until_its_lease_ends(begin: Begin) -> None:
+    contest = begin()
+    with fetch(contest.conf) as backend:
+        backend.claim(KEY, FOREIGN, lease_s=1000)
+    assert contest.start().wait().answer["did"] == "FlowOwned"
+    assert contest.executed() == []
+    assert contest.start(take_over=True).wait().answer["executed"] == [*"abcd"]
+
+
+def test_the_claim_of_another_machine_is_free_after_its_lease(begin: Begin) -> None:
+    contest = begin()
+    with SqliteBackend(contest.conf, clock=LongAgo()) as backend:
+        claim = backend.claim(KEY, FOREIGN, lease_s=30)
+        assert contest.start().wait().answer["executed"] == [*"abcd"]
+        with pytest.raises(OwnershipLost):
+            backend.commit(claim, [Put("atom", "a", {"state": "RUNNING"})])
+
+
+def test_a_stopped_owner_is_alive_and_writes_nothing_after_a_takeover(begin: Begin) -> None:
+    contest = begin()
+    held = contest.gate()
+    zombie = contest.start(gate=held.path)
+    held.wait_for(1)
+    zombie.stop()
+    assert contest.start(gate=held.path).wait().answer["did"] == "FlowOwned"
+    heir = contest.start(gate=held.path, take_over=True).wait().answer
+    assert (heir["did"], heir["executed"]) == ("finished", [*"bcd"])
+    written = contest.records()
+    held.open()
+    zombie.proceed()
+    assert zombie.wait().answer == {"did": "OwnershipLost", "resumed": "None", "executed": [*"ab"]}
+    assert contest.records() == written
+    assert contest.executed() == [("a", 1), ("b", 1), ("b", 2), ("c", 1), ("d", 1)]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("at", range(1, COMMITS + 1))
+def test_an_owner_stopped_beside_a_commit_writes_nothing_after_a_takeover(
+    at: int, when: str, begin: Begin, figures: Counter[str]
+) -> None:
+    contest = begin()
+    zombie = contest.start(stop_at=(when, at))
+    zombie.wait_stopped()
+    is_over = (when, at) == ("after", COMMITS)
+    assert contest.start().wait().answer["did"] == ("finished" if is_over else "FlowOwned")
+    assert contest.start(take_over=True).wait().answer["did"] == "finished"
+    written = contest.records()
+    zombie.proceed()
+    assert zombie.wait().answer["did"] == ("finished" if is_over else "OwnershipLost")
+    assert contest.records() == written
+    times = Counter(contest.executed())
+    assert set(times.values()) == {1}
+    assert {atom for atom, _ in times} == {*"abcd"}
+    assert len(times) <= 5  # four, and the one that was in flight
+    figures["owners stopped, overtaken and refused"] += 1
+
+
+@pytest.mark.parametrize("at", range(2, COMMITS))
+def test_an_owner_stopped_inside_a_commit_lets_others_give_up_in_time(at: int, begin: Begin) -> None:
+    contest = begin()
+    with fetch(contest.conf) as backend:
+        backend.open()
+    owner = contest.start(stop_at=("inside", at))
+    owner.wait_stopped()
+    hasty: dict[str, object] = {"timeout_s": 0.05}
+    for take_over in (False, True):
+        assert contest.start(conf=hasty, take_over=take_over).wait().answer["did"] == "StorageBusy"
+    owner.proceed()
+    assert owner.wait().answer == {"did": "finished", "resumed": "None", "executed": [*"abcd"]}
+
+
+def test_an_owner_killed_inside_a_commit_is_replaced_at_once(begin: Begin) -> None:
+    contest = begin()
+    with fetch(contest.conf) as backend:
+        backend.open()
+    owner = contest.start(stop_at=("inside", 4))
+    owner.wait_stopped()
+    owner.kill()
+    assert contest.start().wait().answer["did"] == "finished"
+    assert [atom for atom, _ in contest.executed()] == [*"aabcd"]
