@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from functools import partial
 
@@ -246,7 +246,7 @@ def _outcome(future: Future[Outcome]) -> Outcome:
     """Return what an attempt gave; a KeyboardInterrupt in it is the user's and stops the engine, saved as it is."""
     try:
         outcome = future.result()
-    except (CancelledError, Exception) as error:  # the executor's own trouble, or somebody else cancelled it
+    except Exception as error:  # the executor's own trouble, or somebody else cancelled it
         return None, Failure.from_exception(error)
     if outcome[1] is not None and isinstance(outcome[1].exception, KeyboardInterrupt):
         raise outcome[1].exception

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 import time
 from concurrent.futures import Future
 from typing import NamedTuple
@@ -48,6 +49,7 @@ class Inbox:
         self.put = self._queue.put
         self.suspend_wished = False
         self._progress: dict[int, float] = {}
+        self._telling = threading.Lock()
 
     def wish_suspend(self, request: str = "") -> None:
         """Ask the loop to suspend; may be called from any thread and from signal handlers."""
@@ -56,14 +58,16 @@ class Inbox:
 
     def put_progress(self, node: int, progress: float) -> None:
         """Tell how far a node is: only the newest word counts, and one waiting word wakes the loop."""
-        wakes = not self._progress
-        self._progress[node] = progress
+        with self._telling:
+            wakes = not self._progress
+            self._progress[node] = progress
         if wakes:
             self._queue.put(Progress())
 
     def take_progress(self) -> dict[int, float]:
         """Return the newest progress of each node that told some."""
-        progress, self._progress = self._progress, {}
+        with self._telling:
+            progress, self._progress = self._progress, {}
         return progress
 
     def take_all(self) -> list[Item]:

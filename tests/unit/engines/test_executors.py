@@ -7,13 +7,13 @@ import sys
 import textwrap
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import flowbook
-from flowbook import FlowState, LinearFlow, Notice, Retry, UnorderedFlow, engines, task
+from flowbook import FlowState, LinearFlow, Notice, Retry, UnorderedFlow, WrappedFailure, engines, task
 from flowbook.atoms.retry import Decision
 from flowbook.exceptions import (
     CompilationFailure,
@@ -153,3 +153,16 @@ def test_hello_in_a_fresh_process_says_nothing_on_stderr(tmp_path: Path) -> None
     """)
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("{'x': 1, 'y': 2, 'total': 3}\n", "")
+
+
+def test_an_attempt_that_somebody_else_cancels_fails_and_the_engine_does_not_wait_for_it() -> None:
+    class Refusing(Executor):
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+            future: Future[Any] = Future()
+            future.cancel()
+            return future
+
+    engine = engines.load(Say("a", []), engine="parallel", executor=Refusing())
+    with pytest.raises(WrappedFailure, match="CancelledError"):
+        engine.run()
+    assert engine.state is FlowState.FAILURE  # its revert is cancelled as well
