@@ -21,7 +21,7 @@ from flowbook.engines.core.messages import Annotate, Begin, Event, Message, Star
 from flowbook.engines.core.run import Run
 from flowbook.engines.core.step import step
 from flowbook.engines.executors.base import Executor, Outcome, attempt
-from flowbook.engines.inbox import FLUSH_AFTER_S, Finished, Inbox, Lost, Wish
+from flowbook.engines.inbox import FLUSH_AFTER_S, Finished, Inbox, Item, Lost, Wish
 from flowbook.engines.options import Options
 from flowbook.engines.ownership import Ownership
 from flowbook.engines.storage import Storage
@@ -32,7 +32,7 @@ from flowbook.flows.compilation import Compilation
 from flowbook.persistence.backend import Backend
 from flowbook.persistence.changes import Change, Delete
 from flowbook.persistence.owners import current_owner
-from flowbook.states import FINISHED, FlowState
+from flowbook.states import FINISHED, Direction, FlowState
 
 LOG = logging.getLogger("flowbook")
 
@@ -47,11 +47,7 @@ class Engine:
     """
 
     def __init__(
-        self,
-        compilation: Compilation,
-        backend: Backend,
-        inputs: Mapping[str, object],
-        options: Options,
+        self, compilation: Compilation, backend: Backend, inputs: Mapping[str, object], options: Options
     ) -> None:
         self.compilation = compilation
         self.run_id = options.run_id
@@ -68,6 +64,7 @@ class Engine:
         self._in_flight: dict[Start, Future[Outcome]] = {}
         self._answered: list[Change] = []  # takes the posted requests that were heard off their list
         self._flushed_at = 0.0
+        self._interrupt: KeyboardInterrupt | None = None
 
     @property
     def state(self) -> FlowState:
@@ -92,14 +89,17 @@ class Engine:
         if not self._entry.acquire(blocking=False):
             raise InvalidState("run the engine", "it is running already")
         try:
-            self._inbox = Inbox()
-            if not opening.look(self.storage, self._inputs, self._options):
+            self._inbox, self._interrupt = Inbox(), None
+            known = self.state in FINISHED and not self._options.rerun
+            if not known and not opening.look(self.storage, self._inputs, self._options):
                 with self._owned(), self._executing() as executor:
                     yield from self._drive(self._enter(executor.window), executor)
         finally:
             if self._options.closes_backend:
                 self.storage.backend.close()
             self._entry.release()
+        if self._interrupt is not None:
+            raise self._interrupt
         yield self.state
 
     def suspend(self) -> None:
@@ -183,29 +183,43 @@ class Engine:
             assert isinstance(task, Task)  # loading refuses flows with retries
             report = partial(self._report, run, start.node, threading.get_ident())
             context = Context(self.run_id, task.name, start.direction, start.round, start.attempt, report)
-            try:
-                arguments = self.storage.arguments(start.node, start.direction)
-            except FlowbookError as error:
-                future: Future[Outcome] = Future()
-                future.set_result((None, Failure.from_exception(error)))
+            future: Future[Outcome] = Future()
+            if start.direction is Direction.REVERT and not (task.has_revert or task.has_hooks):
+                future.set_result(Outcome())
             else:
-                future = executor.submit(attempt, task, arguments, context)
+                try:
+                    arguments = self.storage.arguments(start.node, start.direction)
+                except FlowbookError as error:
+                    future.set_result(Outcome(failure=Failure.from_exception(error)))
+                else:
+                    future = executor.submit(attempt, task, arguments, context, self._clock)
             self._in_flight[start] = future
-            future.add_done_callback(partial(_finished, self._inbox, start))
+            future.add_done_callback(partial(self._inbox.put_finished, start))
 
     def _receive(self, run: Run) -> list[Message]:
         """Wait for something to happen; return all that has, as messages."""
         messages: list[Message] = []
-        for item in self._inbox.take_all():
+        for item in self._wait():
             match item:
-                case Finished(start, future) if self._in_flight.pop(start, None) is not None:
-                    messages.append(self.storage.accept(start, self._clock.now(), *_outcome(future)))
+                case Finished(start) if self._in_flight.pop(start, None) is not None:
+                    messages.append(self.storage.accept(start, self._clock.now(), item.outcome()))
                 case Wish(request):
                     self._answered += [Delete("request", request)] if request else []
                     messages.append(self._suspension())
                 case Lost(error):
                     raise error
         return [*self._annotations(), *messages]
+
+    def _wait(self) -> Sequence[Item]:
+        """Return what the inbox has; an interrupt while waiting suspends the flow first, a second one stops at once."""
+        try:
+            return self._inbox.take_all()
+        except KeyboardInterrupt as error:
+            if self._interrupt is not None:
+                raise
+            self._interrupt = error
+            self.suspend()
+            return ()
 
     def _suspension(self, starts: Sequence[Start] = ()) -> Suspend:
         """Return the wish to suspend; attempts that are queued and can be cancelled are withdrawn like ``starts``."""
@@ -236,18 +250,3 @@ class Engine:
             else:
                 atom = plan.atom(event.node)
                 self.atom_notifier.notify(Notice(self.run_id, plan.flow_name, atom.kind, atom.name, *told))
-
-
-def _finished(inbox: Inbox, start: Start, future: Future[Outcome]) -> None:
-    inbox.put(Finished(start, future))
-
-
-def _outcome(future: Future[Outcome]) -> Outcome:
-    """Return what an attempt gave; a KeyboardInterrupt in it is the user's and stops the engine, saved as it is."""
-    try:
-        outcome = future.result()
-    except Exception as error:  # the executor's own trouble, or somebody else cancelled it
-        return None, Failure.from_exception(error)
-    if outcome[1] is not None and isinstance(outcome[1].exception, KeyboardInterrupt):
-        raise outcome[1].exception
-    return outcome

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from flowbook.engines.core.messages import Start
 from flowbook.engines.executors.base import Outcome
+from flowbook.failure import Failure
 
 FLUSH_AFTER_S = 0.5
 """How long progress may wait for something else to be committed with."""
@@ -20,6 +21,16 @@ class Finished(NamedTuple):
 
     start: Start
     future: Future[Outcome]
+
+    def outcome(self) -> Outcome:
+        """Return what the attempt gave. A KeyboardInterrupt in it is the user's and is raised: it stops the engine."""
+        try:
+            outcome = self.future.result()
+        except Exception as error:  # the executor's own trouble, or somebody else cancelled it
+            return Outcome(failure=Failure.from_exception(error))
+        if outcome.failure is not None and isinstance(outcome.failure.exception, KeyboardInterrupt):
+            raise outcome.failure.exception
+        return outcome
 
 
 class Progress(NamedTuple):
@@ -50,6 +61,7 @@ class Inbox:
         self.suspend_wished = False
         self._progress: dict[int, float] = {}
         self._telling = threading.Lock()
+        self._taken: list[Item] = []
 
     def wish_suspend(self, request: str = "") -> None:
         """Ask the loop to suspend; may be called from any thread and from signal handlers."""
@@ -70,21 +82,25 @@ class Inbox:
             progress, self._progress = self._progress, {}
         return progress
 
+    def put_finished(self, start: Start, future: Future[Outcome]) -> None:
+        """Tell that an attempt's future is done."""
+        self._queue.put(Finished(start, future))
+
     def take_all(self) -> list[Item]:
         """Wait for something, and return all that has come, in order.
 
-        Progress alone is held back for half a second, so that it is committed together with what follows.
+        Progress alone is held back for half a second, so that it is committed together with what follows. What was
+        taken when an interrupt comes is returned by the next call.
         """
-        items = [self._queue.get()]
-        if isinstance(items[0], Progress):
-            deadline = time.monotonic() + FLUSH_AFTER_S
-            try:
-                while isinstance(items[-1], Progress):
-                    items.append(self._queue.get(timeout=max(0.0, deadline - time.monotonic())))
-            except queue.Empty:
-                return items
+        taken = self._taken
+        if not taken:
+            taken.append(self._queue.get())
+        deadline = time.monotonic() + FLUSH_AFTER_S
         try:
+            while isinstance(taken[-1], Progress):
+                taken.append(self._queue.get(timeout=max(0.0, deadline - time.monotonic())))
             while True:
-                items.append(self._queue.get_nowait())
+                taken.append(self._queue.get_nowait())
         except queue.Empty:
-            return items
+            self._taken = []
+            return taken

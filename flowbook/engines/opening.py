@@ -9,10 +9,9 @@ import zlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from flowbook.engines.options import Options
-from flowbook.engines.results import live
+from flowbook.engines.options import DEFAULT_BOOK, Options
 from flowbook.engines.storage import Storage, as_inline
-from flowbook.exceptions import Damaged, FlowChanged, InputsChanged
+from flowbook.exceptions import Damaged, FlowChanged, InputsChanged, NotPossible
 from flowbook.flows.plan import Plan, differences, plan_record, refused_versions
 from flowbook.persistence import codec
 from flowbook.persistence.backend import Backend, FlowRecords
@@ -55,7 +54,8 @@ def look(storage: Storage, inputs: Mapping[str, object], options: Options) -> bo
     if saved is None:
         return False
     check_inputs(storage, saved, inputs)
-    check_plan(storage, saved, on_change=options.on_change)
+    if check_plan(storage, saved, on_change=options.on_change):
+        LOG.warning("run %r is finished: what is new in its flow has not run; rerun=True runs all", storage.run_id)
     storage.restore(saved)
     return True
 
@@ -70,6 +70,7 @@ def enter(storage: Storage, inputs: Mapping[str, object], options: Options, at: 
     if saved is None:
         return Entered(_create(storage, inputs, options, at), None, [])
     check_inputs(storage, saved, inputs)
+    check_book(storage, saved, options)
     found = check_plan(storage, saved, on_change=options.on_change)
     changes: list[Change] = [Delete("request", key) for key in saved.kind("request")]
     changes += storage.put_inputs({name: value for name, value in inputs.items() if name not in saved.kind("input")})
@@ -156,11 +157,25 @@ def check_inputs(storage: Storage, saved: FlowRecords, inputs: Mapping[str, obje
         raise InputsChanged(storage.run_id, changed)
 
 
+def check_book(storage: Storage, saved: FlowRecords, options: Options) -> None:
+    """See that the run is not asked for in another book than its own. Raises NotPossible."""
+    recorded = saved.kind("flow")[storage.run_id]["book"]
+    if options.book not in (DEFAULT_BOOK, recorded):
+        raise NotPossible(f"run {storage.run_id!r} lies in book {recorded!r}, not in {options.book!r}")
+
+
 def _same(recorded: Any, value: object, *, encodes: bool) -> bool:  # recorded: a row's field
     handle = as_inline(recorded)
-    if encodes:
-        return bool(json.loads(codec.encode(value)) == handle.document)
-    return bool(live(handle) == value)
+    if encodes:  # texts are compared: to Python 1, 1.0 and True are equal
+        return _canonical(json.loads(codec.encode(value))) == _canonical(handle.document)
+    try:
+        return handle.live is value or (type(handle.live) is type(value) and bool(handle.live == value))
+    except Exception:  # arrays have no one truth value
+        return False
+
+
+def _canonical(document: object) -> str:
+    return json.dumps(document, sort_keys=True)
 
 
 def check_plan(storage: Storage, saved: FlowRecords, *, on_change: str) -> list[str]:

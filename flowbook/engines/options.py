@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from flowbook.clock import Clock, SystemClock
 from flowbook.exceptions import NotPossible, WrongType
@@ -16,6 +16,19 @@ DEFAULT_LEASE_S = 30.0
 ID_MAX_BYTES = 500
 SCHEMA = 1
 """The version of the records' meaning; a flow's row carries it."""
+
+
+class EngineOptions(TypedDict, total=False):
+    """The options that `flowbook.engines.load` takes by keyword, beside its own; `Options` says what they mean."""
+
+    book: str
+    rerun: bool
+    on_change: Literal["accept", "refuse"]
+    take_over: bool
+    lease_s: float
+    executor: Any  # a name, or any object with submit()
+    max_workers: int | None
+    clock: Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +55,14 @@ class Options:
 
     def __post_init__(self) -> None:
         """Raise WrongType or NotPossible for values that make no sense."""
-        for name in ("run_id", "book"):
-            value = getattr(self, name)
-            if not isinstance(value, str):
-                raise WrongType(name, value, "a string")
-            if not value or len(value.encode(errors="surrogatepass")) > ID_MAX_BYTES:
-                raise NotPossible(f"{name} is {value!r}", todo=f"give 1 to {ID_MAX_BYTES} bytes of text")
+        check_id("run_id", self.run_id)
+        check_id("book", self.book)
         if self.on_change not in ("accept", "refuse"):
             raise NotPossible(f"on_change is {self.on_change!r}", todo="give 'accept' or 'refuse'")
-        if self.lease_s <= 0:
-            raise NotPossible(f"lease_s is {self.lease_s}", todo="give seconds above 0; 30 is the default")
+        if not _is_number(self.lease_s) or self.lease_s <= 0:
+            raise NotPossible(f"lease_s is {self.lease_s!r}", todo="give seconds above 0; 30 is the default")
+        if self.max_workers is not None and not (_is_number(self.max_workers) and self.max_workers >= 1):
+            raise NotPossible(f"max_workers is {self.max_workers!r}", todo="give at least 1")
 
     def flow_row(self, plan: Plan, at: float) -> Row:
         """Return the record of a new run of a flow."""
@@ -66,3 +77,15 @@ class Options:
             "atoms": plan.atom_count,
         }
         return row if self.factory is None else {**row, "factory": self.factory}
+
+
+def check_id(name: str, value: object) -> None:
+    """Raise WrongType or NotPossible when ``value`` cannot name a run or a book."""
+    if not isinstance(value, str):
+        raise WrongType(name, value, "a string")
+    if not value or len(value.encode(errors="surrogatepass")) > ID_MAX_BYTES:
+        raise NotPossible(f"{name} is {value!r}", todo=f"give 1 to {ID_MAX_BYTES} bytes of text")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

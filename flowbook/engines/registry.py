@@ -6,18 +6,19 @@ import logging
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from flowbook.atoms.base import Atom
 from flowbook.engines.engine import Engine
 from flowbook.engines.factories import Factory, factory_of_callable, has_changed
-from flowbook.engines.options import Options
-from flowbook.exceptions import FactoryMissing, NotFound, NotPossible, did_you_mean
+from flowbook.engines.opening import look, state_of
+from flowbook.engines.options import EngineOptions, Options, check_id
+from flowbook.exceptions import FactoryMissing, NotFound, NotPossible, WrongType, did_you_mean
 from flowbook.flows.base import Flow
 from flowbook.flows.compilation import compile_flow
 from flowbook.flows.plan import Plan
 from flowbook.persistence import fetch
-from flowbook.persistence.backend import Backend
+from flowbook.persistence.backend import Backend, FlowRecords
 from flowbook.plugins import load_plugin
 
 LOG = logging.getLogger("flowbook")
@@ -28,8 +29,6 @@ GROUP: Final = "flowbook.engines"
 Storable = Backend | str | Mapping[str, object] | None
 """A backend, the URL or mapping to fetch one by, or None for one in memory."""
 
-_OPTIONS = frozenset({"book", "rerun", "on_change", "take_over", "lease_s", "executor", "max_workers", "clock"})
-
 
 def load(
     flow: Flow | Atom,
@@ -39,7 +38,7 @@ def load(
     run_id: str | None = None,
     engine: str = "serial",
     factory: Factory | None = None,
-    **options: Any,  # the fields of Options, passed on and checked by name
+    **options: Unpack[EngineOptions],
 ) -> Engine:
     """Return an engine for ``flow``, compiled and checked, that has not claimed or written anything yet.
 
@@ -58,21 +57,34 @@ def load(
         closes_backend=_is_fetched(backend),
         **options,
     )
-    inputs = dict(store or {})
+    inputs = _checked_inputs(store)
     with _opened(backend) as opened:
-        recorded = _recorded_inputs(opened, chosen.run_id) if run_id is not None else ()
-    compilation = compile_flow(flow, {*inputs, *recorded})
-    _check_supported(compilation.plan)
-    made: Engine = load_plugin(GROUP, engine)(compilation, opened, inputs, chosen)
+        recorded = None if run_id is None else _recorded(opened, run_id)
+        given = inputs if recorded is None else {*inputs, *recorded.kind("input")}
+        compilation = compile_flow(flow, given)
+        _check_supported(compilation.plan)
+        made: Engine = load_plugin(GROUP, engine)(compilation, opened, inputs, chosen)
+        if recorded is not None:
+            made.storage.recorded_state = state_of(recorded)
+            look(made.storage, inputs, chosen)  # results of a finished run can be read at once
     return made
 
 
-def run(flow: Flow | Atom, store: Mapping[str, object] | None = None, **options: Any) -> dict[str, object]:
+def run(
+    flow: Flow | Atom,
+    store: Mapping[str, object] | None = None,
+    *,
+    backend: Storable = None,
+    run_id: str | None = None,
+    engine: str = "serial",
+    factory: Factory | None = None,
+    **options: Unpack[EngineOptions],
+) -> dict[str, Any]:
     """Load ``flow`` with the arguments of `load`, run it, and return every symbol with its value.
 
     A suspended flow returns what it has by then. Raises what `load` and `Engine.run` raise.
     """
-    return _run(load(flow, store, **options))
+    return _run(load(flow, store, backend=backend, run_id=run_id, engine=engine, factory=factory, **options))
 
 
 def load_from_factory(
@@ -80,7 +92,11 @@ def load_from_factory(
     factory_args: Sequence[Any] = (),
     factory_kwargs: Mapping[str, Any] | None = None,
     store: Mapping[str, object] | None = None,
-    **options: Any,
+    *,
+    backend: Storable = None,
+    run_id: str | None = None,
+    engine: str = "serial",
+    **options: Unpack[EngineOptions],
 ) -> Engine:
     """Return an engine for the flow that a function makes; the logbook keeps how, so that `resume` can make it again.
 
@@ -88,23 +104,30 @@ def load_from_factory(
     """
     factory = factory_of_callable(flow_factory, factory_args, factory_kwargs or {})
     factory.to_row()  # refuses what it cannot keep, before anything is called
-    return load(flow_factory(*factory_args, **(factory_kwargs or {})), store, factory=factory, **options)
+    flow = flow_factory(*factory_args, **(factory_kwargs or {}))
+    return load(flow, store, backend=backend, run_id=run_id, engine=engine, factory=factory, **options)
 
 
 def load_from_run(
-    backend: Storable, run_id: str, *, allow: Collection[str] = (), engine: str = "serial", **options: Any
+    backend: Storable,
+    run_id: str,
+    *,
+    allow: Collection[str] = (),
+    engine: str = "serial",
+    **options: Unpack[EngineOptions],
 ) -> Engine:
     """Return an engine for a recorded run, its flow rebuilt by the factory that the run recorded.
 
     Nothing is imported unless ``allow`` names it: the file, the module, or a package around it. Raises NotFound for
     an unknown run, FactoryRefused and FactoryMissing when its flow cannot be rebuilt.
     """
+    check_id("run_id", run_id)
     with _opened(backend) as opened:
         row = opened.load(run_id, ("flow",)).kind("flow")[run_id]
     if not isinstance(row.get("factory"), Mapping):
         raise FactoryMissing(run_id, "it was started from a flow object, and no factory was recorded")
     factory = Factory.from_row(row["factory"], run_id)
-    factory.check_allowed(run_id, allow)
+    factory.check_allowed(run_id, (allow,) if isinstance(allow, str) else allow)
     try:
         changed = has_changed(factory)
         flow = factory.build()
@@ -115,12 +138,19 @@ def load_from_run(
     return load(flow, backend=backend, run_id=run_id, engine=engine, factory=factory, **options)
 
 
-def resume(backend: Storable, run_id: str, *, allow: Collection[str] = (), **options: Any) -> dict[str, object]:
+def resume(
+    backend: Storable,
+    run_id: str,
+    *,
+    allow: Collection[str] = (),
+    engine: str = "serial",
+    **options: Unpack[EngineOptions],
+) -> dict[str, Any]:
     """Continue a recorded run where it stopped and return every symbol with its value; see `load_from_run`."""
-    return _run(load_from_run(backend, run_id, allow=allow, **options))
+    return _run(load_from_run(backend, run_id, allow=allow, engine=engine, **options))
 
 
-def _run(engine: Engine) -> dict[str, object]:
+def _run(engine: Engine) -> dict[str, Any]:
     engine.run()
     return engine.storage.fetch_all()
 
@@ -142,11 +172,21 @@ def _opened(backend: Storable) -> Iterator[Backend]:
         fetched.close()
 
 
-def _recorded_inputs(backend: Backend, run_id: str) -> Collection[str]:
+def _recorded(backend: Backend, run_id: str) -> FlowRecords | None:
     try:
-        return backend.load(run_id, ("flow", "input")).kind("input")
+        return backend.load(run_id, ("flow", "input"))
     except NotFound:
-        return ()
+        return None
+
+
+def _checked_inputs(store: Mapping[str, object] | None) -> dict[str, object]:
+    if store is not None and not isinstance(store, Mapping):
+        raise WrongType("store", store, "a mapping of symbols to values")
+    inputs = dict(store or {})
+    for name in inputs:
+        if not isinstance(name, str):
+            raise WrongType("a symbol in store", name, "a string")
+    return inputs
 
 
 def _check_supported(plan: Plan) -> None:
@@ -168,6 +208,6 @@ def _check_supported(plan: Plan) -> None:
 
 def _check_options(options: Mapping[str, object]) -> None:
     for name in options:
-        if name not in _OPTIONS:
-            known = [*_OPTIONS, "backend", "run_id", "engine", "store"]
+        if name not in EngineOptions.__annotations__:
+            known = [*EngineOptions.__annotations__, "backend", "run_id", "engine", "store"]
             raise NotPossible(f"there is no option {name!r}", todo=did_you_mean(name, known))

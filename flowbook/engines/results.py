@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from flowbook.engines.core.arguments import nearest
 from flowbook.engines.core.run import Run
@@ -21,6 +21,8 @@ class Results:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
+        self.failures_of_gone: dict[str, Inline] = {}  # of atoms that are recorded, and no longer in the flow
+        self.recorded_state = FlowState.PENDING  # what the logbook said before the run was entered
         self._run: Run | None = None
 
     @property
@@ -31,14 +33,14 @@ class Results:
         return self._run
 
     def get_flow_state(self) -> FlowState:
-        """Return the state of the flow."""
-        return self.run.flow_state if self._run is not None else FlowState.PENDING
+        """Return the state of the flow: as this process knows it, before that as it was recorded."""
+        return self.recorded_state if self._run is None else self._run.flow_state
 
     def get_atom_state(self, name: str) -> AtomState:
         """Return the state of an atom. Raises NotFound."""
         return self.run.state[self._node(name)]
 
-    def get(self, name: str) -> object:
+    def get(self, name: str) -> Any:  # whatever the task returned
         """Return the result of an atom, or its Failure. Raises NotFound when it has neither."""
         node = self._node(name)
         handle = self.run.failure.get(node) or self.run.result[node]
@@ -47,14 +49,15 @@ class Results:
         return live(handle)
 
     def get_failures(self) -> dict[str, Failure]:
-        """Return the failures of execution by atom, in the order in which they were recorded."""
-        return self._failures(self.run.failure)
+        """Return the failures of execution by atom, in the order recorded; atoms that the flow no longer has first."""
+        gone = {name: _failure(handle) for name, handle in self.failures_of_gone.items()}
+        return gone | self._failures(self.run.failure)
 
     def get_revert_failures(self) -> dict[str, Failure]:
         """Return the failures of reverting by atom."""
         return self._failures(self.run.revert_failure)
 
-    def fetch(self, symbol: str) -> object:
+    def fetch(self, symbol: str) -> Any:  # whatever was given
         """Return what a symbol stands for: an input, else what the first atom that provides it gave.
 
         Raises NotFound when nobody has given it.
@@ -64,9 +67,9 @@ class Results:
             raise NotFound("value of", symbol, [*self.run.inputs, *self.plan.providers])
         return values[0]
 
-    def fetch_all(self) -> dict[str, object]:
+    def fetch_all(self) -> dict[str, Any]:
         """Return every symbol that has a value: the value, or a list of them when several atoms gave one."""
-        everything: dict[str, object] = {}
+        everything: dict[str, Any] = {}
         for symbol in dict.fromkeys([*self.run.inputs, *self.plan.providers]):
             values = self._values(symbol)
             if values:
@@ -89,12 +92,7 @@ class Results:
         raise WrappedFailure({**failures, **{f"{name} (revert)": failure for name, failure in reverts.items()}})
 
     def _failures(self, handles: Mapping[int, Inline]) -> dict[str, Failure]:
-        failures: dict[str, Failure] = {}
-        for node, handle in handles.items():
-            failure = live(handle)
-            assert isinstance(failure, Failure)  # nothing else is written there
-            failures[self.plan.names[node]] = failure
-        return failures
+        return {self.plan.names[node]: _failure(handle) for node, handle in handles.items()}
 
     def _values(self, symbol: str) -> list[object]:
         run = self.run
@@ -112,8 +110,24 @@ class Results:
             raise NotFound("atom", name, self.plan.index) from None
 
 
-def live(handle: Inline) -> object:
-    """Return the value of a handle, decoding it when it is first asked for. Raises DecodeError and Damaged."""
-    if handle.live is MISSING:
-        handle.live = codec.decode_document(handle.document)
-    return handle.live
+UNCHANGING: Final = frozenset({type(None), bool, int, float, str, bytes, Failure})
+"""Types whose values nobody can change: they are decoded once, all others for each reader."""
+
+
+def live(handle: Inline) -> Any:  # whatever a task or user gave
+    """Return the value of a handle: the live object, or one that is decoded for this reader alone.
+
+    Raises DecodeError and Damaged.
+    """
+    if handle.live is not MISSING:
+        return handle.live
+    value = codec.decode_document(handle.document) if handle.text is None else codec.decode(handle.text)
+    if type(value) in UNCHANGING:
+        handle.live = value
+    return value
+
+
+def _failure(handle: Inline) -> Failure:
+    failure = live(handle)
+    assert isinstance(failure, Failure)  # nothing else is written there
+    return failure

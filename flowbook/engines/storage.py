@@ -11,7 +11,8 @@ from typing import Any
 from flowbook.engines.core.arguments import sources
 from flowbook.engines.core.messages import Ended, Start
 from flowbook.engines.core.run import Run
-from flowbook.engines.results import Results, live
+from flowbook.engines.executors.base import Outcome
+from flowbook.engines.results import UNCHANGING, Results, live
 from flowbook.exceptions import EncodeError, InvalidState, NotFound, TooLarge
 from flowbook.failure import Failure
 from flowbook.flows.plan import Plan
@@ -54,13 +55,17 @@ class Storage(Results):
     def restore(self, records: FlowRecords, *, owner: str = "", window: int = 1) -> Run:
         """Build the run from its records; atoms match by name, those that the flow no longer has are left alone."""
         flow_row = next(iter(records.kind("flow").values()))
+        self.failures_of_gone = {}
         run = self._run = Run(self.plan, flow_row, owner=owner, window=window)
         run.inputs = {name: as_inline(row["value"]) for name, row in records.kind("input").items()}
         index = self.plan.index
         for name, row in records.kind("atom").items():
             node = index.get(name)
+            handles = {key: as_inline(value) if key in VALUES else value for key, value in row.items()}
             if node is not None:
-                run.restore(node, {key: as_inline(v) if key in VALUES else v for key, v in row.items()})
+                run.restore(node, handles)
+            elif "failure" in handles:
+                self.failures_of_gone[name] = handles["failure"]
         return run
 
     def commit(self, changes: Sequence[Change]) -> None:
@@ -74,31 +79,36 @@ class Storage(Results):
     def encode(self, value: object, what: str) -> Inline:
         """Return the handle of a value, encoded unless the backend keeps live objects.
 
-        Raises EncodeError and TooLarge, which name ``what``.
+        What was encoded and may change is not kept beside its text: whoever reads it gets what the logbook holds, the
+        same before a crash and after. Raises EncodeError and TooLarge, which name ``what``.
         """
         if self.backend.keeps_references:
             return Inline(value)
-        return Inline(value, codec.encode(value, limit_bytes=self.backend.value_limit_bytes, what=what))
+        text = codec.encode(value, limit_bytes=self.backend.value_limit_bytes, what=what)
+        return Inline(value, text) if type(value) in UNCHANGING else Inline(text=text)
 
-    def accept(self, start: Start, at: float, value: object, failure: Failure | None) -> Ended:
+    def accept(self, start: Start, at: float, outcome: Outcome) -> Ended:
         """Return the message that an attempt ended, its value encoded; what cannot be stored is its failure."""
+        value, failure, began_at = outcome
+        executes = start.direction is Direction.EXECUTE
         if failure is None:
-            what = f"result of {self.plan.names[start.node]!r}"
             try:
-                handle = None if value is None and start.direction is Direction.REVERT else self.encode(value, what)
+                what = f"result of {self.plan.names[start.node]!r}"
+                result = self.encode(value, what) if executes or value is not None else None
+                absent = self.absent(start.node, value) if executes else None
+                return Ended(start, at, result=result, absent=absent, began_at=began_at)
             except (EncodeError, TooLarge) as error:
                 failure = Failure.from_exception(error)
-                if start.direction is Direction.EXECUTE:
+                if executes:
                     self._refused[start.node] = value
-            else:
-                absent = self.absent(start.node, value) if start.direction is Direction.EXECUTE else None
-                return Ended(start, at, result=handle, absent=absent)
-        return Ended(start, at, failure=self._encode_failure(failure))
+        return Ended(start, at, failure=self._encode_failure(failure), began_at=began_at)
 
     def _encode_failure(self, failure: Failure) -> Inline:
         """Return the handle of a failure; where it is over the backend's limit its brief form is stored."""
+        if self.backend.keeps_references:
+            return Inline(failure)
         try:
-            return self.encode(failure, "failure")
+            return Inline(failure, codec.encode(failure, limit_bytes=self.backend.value_limit_bytes))
         except (EncodeError, TooLarge):
             return Inline(failure, codec.encode(failure.brief()))
 

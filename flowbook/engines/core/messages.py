@@ -37,9 +37,10 @@ class Ended:
     """A message: an attempt ended, with a result or with a failure.
 
     ``absent`` names the provided indices that the result does not have (its shape); the value itself stays a handle.
+    ``began_at`` is when the attempt was really begun, which may be later than its start was committed.
     """
 
-    __slots__ = ("absent", "at", "failure", "result", "start")
+    __slots__ = ("absent", "at", "began_at", "failure", "result", "start")
 
     def __init__(
         self,
@@ -48,7 +49,9 @@ class Ended:
         result: Inline | None = None,
         failure: Inline | None = None,
         absent: frozenset[int | str] | None = None,
+        began_at: float | None = None,
     ) -> None:
+        self.began_at = began_at
         self.start = start
         self.at = at
         self.result = result

@@ -71,6 +71,8 @@ def _ended(run: Run, message: Ended, decision: Decision) -> None:
     event = (FAILING if failed else SUCCEEDING)[direction]
     state = run.state[node] = atom_after(old, event)
     run.in_flight.discard(node)
+    if message.began_at is not None:
+        run.started_at[node] = message.began_at
     _keep_outcome(run, message)
     decision.changes.append(run.put(node))
     decision.changes.append(run.attempt_ended(node, direction, "FAILURE" if failed else "SUCCESS", message.at))

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from flowbook.atoms.task import Task
+from flowbook.clock import Clock
 from flowbook.engines import context
 from flowbook.failure import Failure
 from flowbook.states import Direction
 
-Outcome = tuple[Any, Failure | None]
-"""What an attempt gave: a value and no failure, or no value and a failure."""
+
+class Outcome(NamedTuple):
+    """What an attempt gave: a value, or a failure; and when it really began, if it did."""
+
+    value: Any = None
+    failure: Failure | None = None
+    began_at: float | None = None
 
 
 DEFAULT_WINDOW = 16
@@ -34,15 +40,15 @@ class Executor(Protocol):
         ...
 
 
-def attempt(task: Task, arguments: Mapping[str, Any], at: context.Context) -> Outcome:
+def attempt(task: Task, arguments: Mapping[str, Any], at: context.Context, clock: Clock) -> Outcome:
     """Run one attempt of a task and return its outcome; whatever it raises becomes a failure, SystemExit too."""
+    began_at = clock.now()
     before = context.enter(at)
     try:
-        if at.direction is Direction.REVERT:
-            return _revert(task, arguments), None
-        return _execute(task, arguments), None
+        call = _revert if at.direction is Direction.REVERT else _execute
+        return Outcome(call(task, arguments), None, began_at)
     except BaseException as error:
-        return None, Failure.from_exception(error)
+        return Outcome(None, Failure.from_exception(error), began_at)
     finally:
         context.enter(before)
 

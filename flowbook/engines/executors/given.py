@@ -16,12 +16,18 @@ class GivenExecutor:
     def __init__(self, executor: Any, window: int | None = None) -> None:
         if not callable(getattr(executor, "submit", None)):
             raise NotPossible(f"{executor!r} has no submit method", todo="give a concurrent.futures.Executor or a name")
-        self.window = window or DEFAULT_WINDOW
+        self.window = DEFAULT_WINDOW if window is None else window
         self._executor = executor
 
     def submit(self, call: Callable[..., Outcome], /, *args: Any) -> Future[Outcome]:
-        """Hand ``call`` over to the user's executor."""
-        future: Future[Outcome] = self._executor.submit(call, *args)
+        """Hand ``call`` over to the user's executor. Raises NotPossible when it does not take it."""
+        try:
+            future: Future[Outcome] = self._executor.submit(call, *args)
+        except Exception as error:  # it is shut down, or its workers are gone: each has its own word for it
+            todo = "give an executor that takes work and run it again: it continues where it stopped"
+            raise NotPossible(f"{self._executor!r} takes no work: {error}", todo=todo) from error
+        if not callable(getattr(future, "add_done_callback", None)):
+            raise NotPossible(f"submit of {self._executor!r} gives {future!r}, which is no future")
         return future
 
     def shutdown(self) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 import futurist
 
 from flowbook.engines.executors.base import DEFAULT_WINDOW, Outcome
-from flowbook.exceptions import NotPossible
 
 GATE_TIMEOUT_S = 5.0
 
@@ -22,8 +21,6 @@ class ThreadsExecutor:
     def __init__(self, max_workers: int | None = None) -> None:
         if max_workers is None:
             max_workers = min(32, (os.cpu_count() or 1) + 4)
-        if max_workers < 1:
-            raise NotPossible(f"max_workers is {max_workers}", todo="give at least 1")
         self.window = max(DEFAULT_WINDOW, max_workers)
         self._max_workers = max_workers
         self._executor = futurist.ThreadPoolExecutor(max_workers=max_workers)
@@ -46,9 +43,11 @@ class ThreadsExecutor:
         for future in pending:
             future.cancel()
         wait(pending)
-        workers = self._executor.num_workers
-        gate = _Gate(workers)
-        for _ in range(workers):
+        if not self._executor.num_workers:
+            self._executor.shutdown(wait=False)
+            return
+        gate = _Gate(self._max_workers)  # each submit below the maximum makes a thread more: all of them get a job
+        for _ in range(self._max_workers):
             self._executor.submit(gate.enter)
         all_in = gate.wait_all_in()
         self._executor.shutdown(wait=not all_in)

@@ -14,17 +14,18 @@ from typing import Any
 import pytest
 
 import flowbook
-from flowbook import FlowState, LinearFlow, Notice, Retry, UnorderedFlow, WrappedFailure, engines, task
+from flowbook import FlowState, LinearFlow, Notice, Retry, Task, UnorderedFlow, WrappedFailure, engines, task
 from flowbook.atoms.retry import Decision
 from flowbook.exceptions import (
     CompilationFailure,
     InvalidState,
     NotPossible,
     UnknownPlugin,
+    WrongType,
 )
 from flowbook.flows import GraphFlow
 from flowbook.persistence import Backend
-from unit.engines.tasks import Meet, Say
+from unit.engines.tasks import Meet, Raise, Say
 
 
 def test_threads_run_side_by_side() -> None:
@@ -45,6 +46,67 @@ def test_a_pool_that_the_engine_made_ends_at_once_and_leaves_no_thread() -> None
         engines.run(flow, engine="parallel", max_workers=8)
     assert set(threading.enumerate()) <= before
     assert time.monotonic() - began < 4
+
+
+@pytest.mark.parametrize("atoms", [1, 3])
+def test_a_pool_that_was_hardly_used_leaves_no_thread_either(atoms: int, calls: list[str]) -> None:
+    before = set(threading.enumerate())
+    flow = UnorderedFlow("f").add(*[Say(f"s{i}", calls) for i in range(atoms)])
+    engines.run(flow, engine="parallel", max_workers=8)
+    assert set(threading.enumerate()) <= before
+
+
+def test_a_pool_that_was_not_used_at_all_ends(calls: list[str]) -> None:
+    before = set(threading.enumerate())
+    engines.run(LinearFlow("empty"), engine="parallel", max_workers=8)
+    assert set(threading.enumerate()) <= before
+
+
+def test_an_executor_that_takes_no_work_is_named_and_the_run_can_go_on(backend: Backend, calls: list[str]) -> None:
+    pool = ThreadPoolExecutor(1)
+    pool.shutdown()
+    with pytest.raises(NotPossible, match="takes no work: cannot schedule new futures"):
+        engines.run(Say("a", calls), backend=backend, run_id="r", engine="parallel", executor=pool)
+    engines.run(Say("a", calls), backend=backend, run_id="r")
+    assert calls == ["a"]
+
+
+def test_what_submit_gives_has_to_be_a_future() -> None:
+    class Odd:
+        def submit(self, *args: Any) -> int:
+            return 3
+
+    with pytest.raises(NotPossible, match="gives 3, which is no future"):
+        engines.run(Say("a", []), engine="parallel", executor=Odd())
+
+
+def test_an_atom_that_has_nothing_to_revert_needs_no_executor_for_it() -> None:
+    submitted: list[str] = []
+
+    class Noting(ThreadPoolExecutor):
+        def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+            submitted.append(args[0].name)
+            return super().submit(fn, *args, **kwargs)
+
+    @task
+    def plain() -> None: ...
+
+    with Noting(1) as pool, pytest.raises(ValueError, match="bad"):
+        engines.run(LinearFlow("f").add(plain, Raise("bad", [])), engine="parallel", executor=pool)
+    assert submitted == ["plain", "bad", "bad"]
+
+
+def test_the_time_that_an_attempt_took_does_not_include_its_wait_for_a_worker(backend: Backend) -> None:
+    ends: list[float] = []
+
+    class Note(Task):
+        def execute(self) -> None:
+            ends.append(time.time())
+
+    flow = UnorderedFlow("f").add(*[Note(f"s{i}") for i in range(6)])
+    engines.run(flow, backend=backend, run_id="r", engine="parallel", max_workers=1)
+    starts = sorted(row["started_at"] for rows in backend.load("r").appended["attempt"].values() for row in rows)
+    assert all(start >= end for start, end in zip(starts[1:], ends, strict=False))
 
 
 def test_an_executor_of_the_users_is_used_and_left_open(calls: list[str]) -> None:
@@ -70,6 +132,21 @@ def test_what_cannot_execute_is_refused() -> None:
         engines.load(Say("a", []), max_worker=3)
     with pytest.raises(NotPossible, match="one worker, not 3"):
         engines.run(Say("a", []), max_workers=3)
+    with pytest.raises(NotPossible, match="takes no executor 'threads'"):
+        engines.run(Say("a", []), executor="threads")
+
+
+@pytest.mark.parametrize("options", [{"max_workers": 0}, {"max_workers": "8"}, {"lease_s": 0}, {"lease_s": "long"}])
+def test_a_number_that_makes_no_sense_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(NotPossible, match=next(iter(options))):
+        engines.load(Say("a", []), engine="parallel", **options)
+
+
+def test_a_store_that_is_none_is_refused() -> None:
+    wrong: Any
+    for wrong in ([1], {1: 2}):
+        with pytest.raises(WrongType, match="store"):
+            engines.load(Say("a", []), wrong)
 
 
 def test_every_wiring_error_is_told_at_once() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -186,3 +187,43 @@ def test_a_failure_over_the_limit_is_stored_in_brief() -> None:
             engines.run(fail, backend=backend, run_id="r")
         with pytest.raises(WrappedFailure, match=r"fail: ValueError: x{300}…"):
             engines.run(fail, backend=backend, run_id="r")
+
+
+@pytest.fixture(params=["strict memory", "sqlite"])
+def encoding(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
+    strict = {"connection": "memory:", "strict": True}
+    with fetch(strict if request.param == "strict memory" else f"sqlite:///{tmp_path}/runs.db") as backend:
+        yield backend
+
+
+@pytest.mark.parametrize("stops_at", [None, "give", "change"])
+def test_each_reader_gets_what_the_logbook_holds_also_when_another_changes_its_copy(
+    encoding: Backend, stops_at: str | None
+) -> None:
+    @task(provides="items")
+    def give() -> list[int]:
+        return [1]
+
+    @task
+    def change(items: list[int]) -> None:
+        items.append(2)
+
+    @task(provides="count")
+    def count(items: list[int]) -> int:
+        return len(items)
+
+    engine = engines.load(LinearFlow("f").add(give, change, count), backend=encoding, run_id="r")
+    engine.atom_notifier.register("SUCCESS", lambda notice: engine.suspend() if notice.atom == stops_at else None)
+    engine.run()
+    results = engines.run(LinearFlow("f").add(give, change, count), backend=encoding, run_id="r")
+    assert results == {"items": [1], "count": 1}
+    results["items"].append(3)
+    assert engines.run(LinearFlow("f").add(give, change, count), backend=encoding, run_id="r")["items"] == [1]
+
+
+def test_the_results_of_a_finished_run_can_be_read_without_running_it(backend: Backend) -> None:
+    flow = LinearFlow("f").add(Say("a", [], provides="x"))
+    engines.run(flow, backend=backend, run_id="r")
+    engine = engines.load(flow, backend=backend, run_id="r")
+    assert engine.state is FlowState.SUCCESS
+    assert engine.storage.fetch("x") == "a"

@@ -181,6 +181,59 @@ def test_other_inputs_than_the_recorded_ones_are_refused_by_name(backend: Backen
     assert raised.value.names == ("x",)
 
 
+@pytest.mark.parametrize(("recorded", "given"), [(1, True), (1, 1.0), ("1", 1), ([1], (1,)), ({"a": 1}, {"a": 1.0})])
+def test_inputs_of_another_type_are_other_inputs(backend: Backend, recorded: object, given: object) -> None:
+    flow = chain(Noted("a"))
+    engines.run(flow, {"x": recorded}, backend=backend, run_id="r")
+    if backend.keeps_references and recorded == given and isinstance(recorded, dict):
+        return  # live values are compared as Python compares them
+    with pytest.raises(InputsChanged):
+        engines.run(flow, {"x": given}, backend=backend, run_id="r")
+
+
+def test_inputs_in_another_order_are_the_same(backend: Backend) -> None:
+    flow = chain(Noted("a"))
+    engines.run(flow, {"x": {"a": 1, "b": {2, 3}}}, backend=backend, run_id="r")
+    engines.run(flow, {"x": {"b": {3, 2}, "a": 1}}, backend=backend, run_id="r")
+    assert CALLS == ["a"]
+
+
+def test_inputs_that_cannot_be_compared_are_other_inputs() -> None:
+    class Array:
+        def __eq__(self, other: object) -> bool:
+            raise ValueError("the truth value of an array is ambiguous")
+
+        __hash__ = None  # type: ignore[assignment]
+
+    with fetch("memory:") as backend:
+        same = Array()
+        engines.run(chain(Noted("a")), {"x": same}, backend=backend, run_id="r")
+        engines.run(chain(Noted("a")), {"x": same}, backend=backend, run_id="r")
+        with pytest.raises(InputsChanged):
+            engines.run(chain(Noted("a")), {"x": Array()}, backend=backend, run_id="r")
+
+
+def test_the_saved_failure_is_raised_although_its_atom_is_gone_from_the_flow(backend: Backend) -> None:
+    with pytest.raises(ValueError, match="b is broken"):
+        engines.run(chain(Noted("a"), Failing("b")), backend=backend, run_id="r")
+    with pytest.raises((ValueError, WrappedFailure), match="b is broken"):
+        engines.run(chain(Noted("a"), Noted("c")), backend=backend, run_id="r")
+
+
+def test_what_is_new_in_the_flow_of_a_finished_run_is_said_not_to_have_run(
+    backend: Backend, caplog: pytest.LogCaptureFixture
+) -> None:
+    engines.run(chain(Noted("a")), backend=backend, run_id="r")
+    assert engines.run(chain(Noted("a"), Noted("b")), backend=backend, run_id="r") == {"a-result": "a"}
+    assert caplog.text.count("what is new in its flow has not run; rerun=True runs all") == 1
+
+
+def test_another_book_than_the_recorded_one_is_refused(backend: Backend) -> None:
+    suspended(backend, "a", "b", at="a")
+    with pytest.raises(NotPossible, match="lies in book 'default', not in 'other'"):
+        engines.run(chain(Noted("a"), Noted("b")), backend=backend, run_id="r", book="other")
+
+
 def test_recorded_inputs_need_not_be_given_again(backend: Backend) -> None:
     @task(provides="twice")
     def double(x: int) -> int:

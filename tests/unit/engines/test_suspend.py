@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
 import threading
 from pathlib import Path
 
@@ -157,3 +160,32 @@ def test_a_suspend_that_an_earlier_owner_never_heard_does_not_stop_the_next(back
     engines.run(LinearFlow("f").add(Say("a", calls), Say("b", calls)), backend=backend, run_id="r")
     assert calls == ["a", "b"]
     assert not backend.load("r").kind("request")
+
+
+def test_an_interrupt_while_threads_run_lets_them_end_and_keeps_what_they_gave(tmp_path: Path) -> None:
+    script = tmp_path / "program.py"
+    script.write_text(
+        textwrap.dedent("""
+        import os, signal, threading
+        from flowbook import LinearFlow, engines, task
+        go = threading.Event()
+
+        @task
+        def first() -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            go.wait(10)
+
+        @task
+        def second() -> None: ...
+
+        flow = LinearFlow("f").add(first, second)
+        engine = engines.load(flow, backend="sqlite:///runs.db", run_id="r", engine="parallel", max_workers=2)
+        engine.notifier.register("SUSPENDING", lambda notice: go.set())
+        try:
+            engine.run()
+        except KeyboardInterrupt:
+            print(engine.state, engine.storage.get_atom_state("first"), engine.storage.get_atom_state("second"))
+        """)
+    )
+    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("SUSPENDED SUCCESS PENDING\n", "")
