@@ -20,7 +20,7 @@ from flowbook.engines.context import Context
 from flowbook.engines.core.messages import Annotate, Begin, Event, Message, Start, Suspend
 from flowbook.engines.core.run import Run
 from flowbook.engines.core.step import step
-from flowbook.engines.executors.base import Executor, Outcome, attempt
+from flowbook.engines.executors.base import Executor, Outcome, attempt, ended
 from flowbook.engines.inbox import FLUSH_AFTER_S, Finished, Inbox, Item, Lost, Wish
 from flowbook.engines.options import Options
 from flowbook.engines.ownership import Ownership
@@ -179,22 +179,22 @@ class Engine:
 
     def _perform(self, run: Run, starts: Iterable[Start], executor: Executor) -> None:
         for start in starts:
-            task = self.compilation.plan.atom(start.node)
-            assert isinstance(task, Task)  # loading refuses flows with retries
-            report = partial(self._report, run, start.node, threading.get_ident())
-            context = Context(self.run_id, task.name, start.direction, start.round, start.attempt, report)
-            future: Future[Outcome] = Future()
-            if start.direction is Direction.REVERT and not (task.has_revert or task.has_hooks):
-                future.set_result(Outcome())
-            else:
-                try:
-                    arguments = self.storage.arguments(start.node, start.direction)
-                except FlowbookError as error:
-                    future.set_result(Outcome(failure=Failure.from_exception(error)))
-                else:
-                    future = executor.submit(attempt, task, arguments, context, self._clock)
-            self._in_flight[start] = future
+            self._in_flight[start] = future = self._submit(run, start, executor)
             future.add_done_callback(partial(self._inbox.put_finished, start))
+
+    def _submit(self, run: Run, start: Start, executor: Executor) -> Future[Outcome]:
+        """Hand an attempt over, and return its future; one that need not or cannot be called has ended already."""
+        task = self.compilation.plan.atom(start.node)
+        assert isinstance(task, Task)  # loading refuses flows with retries
+        if start.direction is Direction.REVERT and not (task.has_revert or task.has_hooks):
+            return ended(Outcome())
+        try:
+            arguments = self.storage.arguments(start.node, start.direction)
+        except FlowbookError as error:
+            return ended(Outcome(failure=Failure.from_exception(error)))
+        report = partial(self._report, run, start.node, threading.get_ident())
+        context = Context(self.run_id, task.name, start.direction, start.round, start.attempt, report)
+        return executor.submit(attempt, task, arguments, context, self._clock)
 
     def _receive(self, run: Run) -> list[Message]:
         """Wait for something to happen; return all that has, as messages."""

@@ -118,9 +118,9 @@ class Storage(Results):
 
     def absent(self, node: int, value: object) -> frozenset[int | str] | None:
         """Return the provided parts that a result does not have; None when it has them all."""
-        indices = [index for index in self.plan.atom(node).save_as.values() if index is not None]
-        lacking = frozenset(index for index in indices if not _has(value, index))
-        return lacking or None
+        save_as = self.plan.atom(node).save_as
+        lacking = [index for index in save_as.values() if index is not None and not _has(value, index)]
+        return frozenset(lacking) if lacking else None
 
     def arguments(self, node: int, direction: Direction) -> dict[str, Any]:
         """Return what an attempt is called with, decoded. Raises NotProvided, and DecodeError for a foreign type."""

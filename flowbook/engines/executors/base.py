@@ -40,6 +40,13 @@ class Executor(Protocol):
         ...
 
 
+def ended(outcome: Outcome) -> Future[Outcome]:
+    """Return the future of an attempt that needs no executor: it is done."""
+    future: Future[Outcome] = Future()
+    future.set_result(outcome)
+    return future
+
+
 def attempt(task: Task, arguments: Mapping[str, Any], at: context.Context, clock: Clock) -> Outcome:
     """Run one attempt of a task and return its outcome; whatever it raises becomes a failure, SystemExit too."""
     began_at = clock.now()
