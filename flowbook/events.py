@@ -6,6 +6,9 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from flowbook.exceptions import NotPossible, WrongType, did_you_mean
+from flowbook.states import AtomState, FlowState
+
 LOG = logging.getLogger("flowbook")
 
 ANY = "*"
@@ -47,7 +50,11 @@ class Notifier:
         return bool(self._listeners)
 
     def register(self, state: str, listener: Listener) -> None:
-        """Call ``listener`` with each notice of ``state``, or with every one for `ANY`."""
+        """Call ``listener`` with each notice of ``state``, or with every one for `ANY`.
+
+        Raises NotPossible when nothing is ever in such a state, and WrongType for what cannot be called.
+        """
+        _check(state, listener)
         self._listeners.append((state, listener))
 
     def deregister(self, state: str, listener: Listener) -> bool:
@@ -66,3 +73,16 @@ class Notifier:
                     listener(notice)
                 except Exception:
                     LOG.exception("a listener failed on %s of %s", notice.state, notice.atom or notice.flow)
+
+
+_STATES = (*dict.fromkeys((*map(str, AtomState), *map(str, FlowState))), ANY)
+
+
+def _check(state: object, listener: object) -> None:
+    if not isinstance(state, str):
+        raise WrongType("what to listen for", state, "the name of a state")
+    if state not in _STATES:
+        todo = did_you_mean(state.upper(), _STATES) or f"the states are {', '.join(_STATES)}"
+        raise NotPossible(f"there is no state {str(state)!r}", todo=todo)
+    if not callable(listener):
+        raise WrongType(f"the listener for {str(state)!r}", listener, "something to call")

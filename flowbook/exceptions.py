@@ -2,13 +2,15 @@
 
 `UsageError` is the caller's program, `FlowFailed` a task of theirs, `StorageError` the world (trying again may
 help), `InternalError` us. Each says what happened (``str``), and where it knows them also ``where``, ``why`` and
-``todo``; the command line prints these four parts and no traceback. Facts are attributes; the class writes the text.
+``todo``; the command line prints these four parts and no traceback, a traceback has the last three as notes.
+Facts are attributes; the class writes the text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
+from functools import cached_property
 from typing import ClassVar, NamedTuple
 
 
@@ -31,6 +33,17 @@ class FlowbookError(Exception):
     def todo(self) -> str:
         """Say what the reader can do about it, or nothing."""
         return ""
+
+    @cached_property
+    def __notes__(self) -> list[str]:  # type: ignore[override]  # made when first read, then a plain attribute
+        """What tracebacks print below the text (PEP 678): the other parts; `add_note` adds to them."""
+        return self._notes()
+
+    def _notes(self) -> list[str]:
+        """Return the parts that the text does not hold already, a note each."""
+        text = str(self)
+        parts = (("where", self.where), ("why", self.why), ("do", self.todo))
+        return [f"  {name}: {part}" for name, part in parts if not all(each in text for each in part.split(", "))]
 
 
 class UsageError(FlowbookError):
@@ -137,12 +150,17 @@ class WrongType(UsageError, TypeError):
 
     code = "FB104"
 
-    def __init__(self, what: str, got: object, wanted: str) -> None:
-        self.what, self.got, self.wanted = what, repr(got), wanted
+    def __init__(self, what: str, got: object, wanted: str, *, todo: str = "") -> None:
+        self.what, self.got, self.wanted, self._todo = what, repr(got), wanted, todo
         super().__init__(what, self.got, wanted)
 
     def __str__(self) -> str:
         return f"{self.what} is {self.got}, which is not {self.wanted}"
+
+    @property
+    def todo(self) -> str:
+        """Say what to give instead."""
+        return self._todo
 
 
 class UnknownPlugin(UsageError, LookupError):
@@ -150,10 +168,10 @@ class UnknownPlugin(UsageError, LookupError):
 
     code = "FB105"
 
-    def __init__(self, group: str, name: str, known: Collection[str], *, extra: str = "", why: str = "") -> None:
-        self.group, self.name, self.known, self.extra = group, name, tuple(sorted(known)), extra
-        self._why = why
-        super().__init__(group, name)
+    def __init__(self, group: str, name: str, known: Collection[str], *, why: str = "", todo: str = "") -> None:
+        self.group, self.name, self.known = group, name, tuple(sorted(known))
+        self._why, self._todo = why, todo
+        super().__init__(group, name, self.known)
 
     def __str__(self) -> str:
         return f"no {self.group} is called {self.name!r}; installed are {', '.join(self.known) or 'none'}"
@@ -165,10 +183,8 @@ class UnknownPlugin(UsageError, LookupError):
 
     @property
     def todo(self) -> str:
-        """Name the extra to install, or the nearest name."""
-        if self.extra:
-            return f"pip install 'flowbook[{self.extra}]'"
-        return did_you_mean(self.name, self.known)
+        """Say what there is instead, or name the nearest."""
+        return self._todo or did_you_mean(self.name, self.known)
 
 
 class InputsChanged(UsageError):
@@ -318,12 +334,15 @@ class FlowOwned(StorageError):
 
     def __str__(self) -> str:
         lease = "" if self.lease_left_s is None else f", its lease ends in {self.lease_left_s:.0f} s"
-        return f"{self.key} is owned by {self.owner} since {self.since}{lease}"
+        return f"{_claimed(self.key)} is owned by {self.owner} since {self.since}{lease}"
 
     @property
     def todo(self) -> str:
         """Say how the claim ends."""
-        return "wait until that engine ends; a dead one's flow is taken over without asking"
+        return (
+            "wait until that engine ends (a dead one's run is taken over without asking), "
+            "or take it over: take_over=True, on the command line --take-over"
+        )
 
 
 class OwnershipLost(StorageError):
@@ -336,7 +355,7 @@ class OwnershipLost(StorageError):
         super().__init__(key, epoch)
 
     def __str__(self) -> str:
-        return f"the claim on {self.key} (epoch {self.epoch}) is lost: a newer owner has taken over"
+        return f"the claim on {_claimed(self.key)} (epoch {self.epoch}) is lost: a newer owner has taken over"
 
 
 class _Trouble(StorageError):
@@ -401,6 +420,17 @@ class Damaged(_Trouble):
     code, says = "FB307", "a stored record is damaged"
 
 
+class NotALogbook(Damaged):
+    """The storage is no database, or one of another program; nothing was written."""
+
+    code, says = "FB310", "this is not a flowbook database"
+
+    @property
+    def todo(self) -> str:
+        """Say what to give instead."""
+        return "name the file of a flowbook database, or one that does not exist yet"
+
+
 class NewerSchema(_Trouble):
     """The storage was written by a newer version of flowbook."""
 
@@ -444,6 +474,12 @@ class InvalidTransition(InternalError):
 
     def __str__(self) -> str:
         return f"nothing leads from {self.state} by {self.event}"
+
+
+def _claimed(key: str) -> str:
+    """Return what a claim's key stands for, as people call it."""
+    kind, _, name = key.partition(":")
+    return f"run {name!r}" if kind == "flow" else key
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

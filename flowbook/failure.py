@@ -17,6 +17,10 @@ _Named = TypeVar("_Named", type[BaseException], str)
 BRIEF_MESSAGE_MAX = 300
 """How many characters of a message its brief form keeps."""
 
+NOTED_FAILURES_MAX = 5
+NOTED_TRACEBACK_MAX = 4_000
+"""How many failures, and characters of each one's traceback, stand below the text of a WrappedFailure."""
+
 
 class Failure:
     """What is kept of an exception: its types, message, arguments, traceback and causes.
@@ -182,6 +186,28 @@ class WrappedFailure(FlowFailed):
 
     def __str__(self) -> str:
         return "; ".join(f"{name}: {failure}" for name, failure in self.failures.items())
+
+    @property
+    def todo(self) -> str:
+        """Offer the two ways on."""
+        return "rerun=True runs it again in a new round; flowbook show RUN tells more"
+
+    def _notes(self) -> list[str]:
+        """Return the end of each failure's traceback too: the place where it happened, in whatever process."""
+        told = [(name, failure) for name, failure in self.failures.items() if failure.traceback_text]
+        notes = [f"  {name}: {_end_of(failure.traceback_text)}" for name, failure in told[:NOTED_FAILURES_MAX]]
+        if len(told) > NOTED_FAILURES_MAX:
+            notes.append(f"  and {len(told) - NOTED_FAILURES_MAX} more")
+        return [*notes, *super()._notes()]
+
+
+def _end_of(text: str) -> str:
+    """Return the last lines of a traceback, whole ones if the last is not too long by itself."""
+    text = text.rstrip()
+    if len(text) <= NOTED_TRACEBACK_MAX:
+        return text
+    cut = text[-NOTED_TRACEBACK_MAX:]
+    return "…\n" + (cut.partition("\n")[2] or cut)
 
 
 def _with_causes(exception: BaseException, limit: int) -> list[BaseException]:

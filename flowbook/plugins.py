@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Any
 
 from flowbook.exceptions import UnknownPlugin
 
 
-def load_plugin(group: str, name: str, *, later: Collection[str] = ()) -> Any:  # what the entry point stands for
+def load_plugin(group: str, name: str, *, later: Mapping[str, str] | None = None) -> Any:  # what the point stands for
     """Return what the entry point ``name`` of ``group`` stands for.
 
-    Raises UnknownPlugin when no installed package offers it, naming those that are; for one that cannot be loaded,
-    or that is in ``later`` (known, but still to come), it says so.
+    Raises UnknownPlugin when no installed package offers it, naming those that are; for one that cannot be loaded, it
+    names the package that brings it. ``later`` says of those that are known, but still to come, what there is instead.
     """
     from importlib.metadata import entry_points  # both take long: imported when the first plug-in is asked for
 
@@ -27,10 +27,20 @@ def load_plugin(group: str, name: str, *, later: Collection[str] = ()) -> Any:  
     try:
         return DriverManager[Any](group, name, on_load_failure_callback=remember).driver
     except NoMatches as error:
-        known = {point.name for point in entry_points(group=group)}
+        known = {point.name: point for point in entry_points(group=group)}
         if failures:
-            why = f"it cannot be loaded: {failures[0]}"
-            raise UnknownPlugin(group, name, known - {name}, extra=name, why=why) from failures[0]
-        if name in later:
-            raise UnknownPlugin(group, name, known, extra=name, why="it comes in a later version") from error
+            why = f"it cannot be loaded: {type(failures[0]).__name__}: {failures[0]}"
+            todo = _mend(known.pop(name, None))
+            raise UnknownPlugin(group, name, known, why=why, todo=todo) from failures[0]
+        if later and name in later:
+            why = "it comes in a later version"
+            raise UnknownPlugin(group, name, known, why=why, todo=f"now: {later[name]}") from error
         raise UnknownPlugin(group, name, known) from error
+
+
+def _mend(point: Any) -> str:  # an EntryPoint, whose module is imported late
+    """Say whose plug-in it is, as far as its package tells."""
+    package = getattr(point, "dist", None)
+    if package is None:
+        return "install what it needs, or install it again"
+    return f"it belongs to {package.name} {package.version}: install what that needs, or install it again"

@@ -11,6 +11,22 @@ from flowbook.exceptions import NotPossible, WrongType
 
 Kind = Literal["task", "retry"]
 
+
+class _Unmade:
+    """Stands for what `Atom.__init__` sets, in the class: who meets it reads an atom that is not made yet."""
+
+    def __get__(self, atom: Atom | None, cls: type[Atom]) -> Any:  # whatever stands in its place
+        if atom is None:
+            return self
+        whose = cls.__init__.__qualname__  # a mixin's, where its own comes first
+        raise NotPossible(
+            f"{whose} has not called super().__init__(), without which the atom has no name",
+            where=place_at(*definition_of(cls.__init__)),
+            todo=f"begin {whose} with super().__init__(name)",
+        )
+
+
+_UNMADE: Any = _Unmade()  # has no part in atoms that are made: what an instance holds comes first
 _NOTHING_ASKED = (None, None, None, None, True, None, None)  # as Asked() has it
 
 
@@ -20,8 +36,8 @@ class Atom:
     ``provides`` names the result: a string the whole of it, a list or tuple its items by position, a set its
     items by key. What ``execute`` and ``revert`` take is read from their parameters; those with a default are
     optional. ``requires`` adds names (for ``**kwargs``), ``rebind`` fetches an argument under another symbol,
-    ``inject`` gives it a fixed value, ``ignore_list`` leaves it alone, ``auto_extract=False`` fetches nothing
-    but what is asked for. Where ``revert`` differs, ``revert_requires`` and ``revert_rebind`` say so.
+    ``inject`` gives it a fixed value, ``ignore_list`` leaves an optional one alone, ``auto_extract=False`` fetches
+    nothing but what is asked for. Where ``revert`` differs, ``revert_requires`` and ``revert_rebind`` say so.
 
     Raises NotPossible or WrongType when the names do not fit the methods.
     """
@@ -34,9 +50,10 @@ class Atom:
     has_revert: bool = False
     has_hooks: bool = False
 
-    name: str
-    save_as: Mapping[str, int | str | None]
+    name: str = _UNMADE
+    save_as: Mapping[str, int | str | None] = _UNMADE
 
+    _wiring: Wiring = _UNMADE
     _default_name: ClassVar[str] = ""
     _class_methods: ClassVar[tuple[Methods, Wiring] | None] = None
 

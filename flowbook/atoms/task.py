@@ -102,6 +102,7 @@ class FunctionTask(Task, Generic[P, R]):
             raise WrongType("what @task is put on", function, "a function")
         if revert is not None and not callable(revert):
             raise WrongType("revert of @task", revert, "a function")
+        _refuse_method(function)
         update_wrapper(self, function)
         self._function, self._revert = function, revert
         self._origin: FunctionTask[P, R] | None = None
@@ -220,6 +221,19 @@ def _read_functions(function: AnyCallable, revert: AnyCallable | None) -> tuple[
     undo = None if revert is None else Method(parameters_of(revert), _GIVEN_TO_REVERT)
     methods = Methods(Method(parameters_of(function)), undo)
     return methods, wire(methods, PLAIN, repr(function))
+
+
+def _refuse_method(function: AnyCallable) -> None:
+    """Raise NotPossible for a function that stands in a class and takes the object: nothing would give it one."""
+    parameters = parameters_of(function)
+    around = getattr(function, "__qualname__", "").rpartition(".")[0]
+    if parameters.required[:1] in (("self",), ("cls",)) and around and not around.endswith("<locals>"):
+        method = f"{around.rpartition('.')[2].lower()}.{function.__name__}"
+        raise NotPossible(
+            f"{parameters} is a method, and @task takes functions only",
+            where=parameters.place,
+            todo=f"write a Task whose execute calls it, or make a task of an object's method: task({method})",
+        )
 
 
 def _name_of(function: AnyCallable) -> str:

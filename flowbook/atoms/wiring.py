@@ -239,13 +239,16 @@ def _call(
 ) -> Call:
     parameters = method.parameters
     values = {n: v for n, v in inject.items() if parameters.accept(n) and n not in method.given}
-    skipped = {*method.given, *ignore, *values}
+    given = {*method.given, *values}
+    skipped = {*given, *ignore}
     required = [name for name in parameters.required if name not in skipped]
     extra = [name for name in wanted if not parameters.accept(name)]
     if extra:
         raise _not_taken(extra, "asked for", parameters)
     if not auto_extract and (missing := [name for name in required if name not in wanted]):
-        raise _missing(missing, parameters)
+        raise _missing(missing, parameters, "name it in requires, rebind or inject, or leave auto_extract on")
+    if ignore and (missing := [n for n in parameters.required if n in ignore and n not in {*wanted, *given}]):
+        raise _missing(missing, parameters, "take it off ignore_list, inject it, or give the parameter a default")
     symbols = {**{name: name for name in required}, **{n: s for n, s in wanted.items() if n not in values}}
     optional = [n for n in parameters.optional if auto_extract and n not in skipped and n not in symbols]
     return Call(
@@ -266,9 +269,6 @@ def _not_taken(names: Collection[str], how: str, parameters: Parameters) -> NotP
     return NotPossible("; ".join([text, *hints]), where=parameters.place)
 
 
-def _missing(names: Collection[str], parameters: Parameters) -> NotPossible:
-    text = (
-        f"{parameters} needs {', '.join(map(repr, names))}, which nothing gives it: "
-        "name it in requires, rebind or inject, or leave auto_extract on"
-    )
+def _missing(names: Collection[str], parameters: Parameters, ways_out: str) -> NotPossible:
+    text = f"{parameters} needs {', '.join(map(repr, names))}, which nothing gives it: {ways_out}"
     return NotPossible(text, where=parameters.place)

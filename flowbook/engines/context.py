@@ -1,12 +1,14 @@
-"""What a task may know about the attempt it is in: `flowbook.current()`."""
+"""An attempt: what a task may know about the one it is in (`flowbook.current()`), and what one gave."""
 
 from __future__ import annotations
 
 import hashlib
 import threading
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from flowbook.exceptions import InvalidState
+from flowbook.failure import Failure
 from flowbook.states import Direction
 
 Report = Callable[[float], None]
@@ -41,6 +43,14 @@ class Context:
     def __reduce__(self) -> tuple[type[Context], tuple[str, str, Direction, int, int]]:
         """Travel without the way back to this process's engine."""
         return Context, (self.run, self.atom, self.direction, self.round, self.attempt)
+
+
+class Outcome(NamedTuple):
+    """What an attempt gave: a value, or a failure; and when it really began, if it did."""
+
+    value: Any = None
+    failure: Failure | None = None
+    began_at: float | None = None
 
 
 class _Local(threading.local):

@@ -16,11 +16,11 @@ from functools import partial
 from flowbook.atoms.task import Task
 from flowbook.clock import Clock
 from flowbook.engines import opening
-from flowbook.engines.context import Context
+from flowbook.engines.context import Context, Outcome
 from flowbook.engines.core.messages import Annotate, Begin, Event, Message, Start, Suspend
 from flowbook.engines.core.run import Run
 from flowbook.engines.core.step import step
-from flowbook.engines.executors.base import Executor, Outcome, attempt, ended
+from flowbook.engines.executors.base import Executor, attempt, ended
 from flowbook.engines.inbox import FLUSH_AFTER_S, Finished, Inbox, Item, Lost, Wish
 from flowbook.engines.options import Options
 from flowbook.engines.ownership import Ownership

@@ -8,8 +8,8 @@ import time
 from concurrent.futures import Future
 from typing import NamedTuple
 
+from flowbook.engines.context import Outcome
 from flowbook.engines.core.messages import Start
-from flowbook.engines.executors.base import Outcome
 from flowbook.failure import Failure
 
 FLUSH_AFTER_S = 0.5

@@ -19,6 +19,7 @@ from flowbook.flows.compilation import compile_flow
 from flowbook.flows.plan import Plan
 from flowbook.persistence import fetch
 from flowbook.persistence.backend import Backend, FlowRecords
+from flowbook.persistence.registry import as_backend
 from flowbook.plugins import load_plugin
 
 LOG = logging.getLogger("flowbook")
@@ -163,7 +164,7 @@ def _is_fetched(backend: Storable) -> bool:
 def _opened(backend: Storable) -> Iterator[Backend]:
     """Give the backend that is meant; one that is fetched here is closed again, and opens when it is used."""
     if backend is not None and not isinstance(backend, str | Mapping):
-        yield backend
+        yield as_backend(backend)
         return
     fetched = fetch("memory:" if backend is None else backend)
     try:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flowbook.engines.context import Outcome
 from flowbook.engines.core.arguments import sources
 from flowbook.engines.core.messages import Ended, Start
 from flowbook.engines.core.run import Run
-from flowbook.engines.executors.base import Outcome
 from flowbook.engines.results import UNCHANGING, Results, live
 from flowbook.exceptions import EncodeError, InvalidState, NotFound, TooLarge
 from flowbook.failure import Failure

@@ -154,7 +154,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     lines += [f"atom {name!r} is new" for name in now if name not in was]
     for name in was.keys() & now.keys():
         lines += [
-            f"atom {name!r}: {what} was {was[name][what]}, is {now[name][what]}"
+            f"atom {name!r}: {what} was {_shown(what, was[name])}, is {_shown(what, now[name])}"
             for what in ("kind", "version", "requires", "provides")
             if was[name][what] != now[name][what]
         ]
@@ -172,6 +172,10 @@ def refused_versions(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str
         for atom in new["atoms"]
         if atom["name"] in was and was[atom["name"]][0] != atom["version"][0]
     ]
+
+
+def _shown(what: str, atom: Mapping[str, Any]) -> object:
+    return _dotted(atom[what]) if what == "version" else atom[what]
 
 
 def _dotted(version: list[int]) -> str:

@@ -7,10 +7,10 @@ and stands under the claim it was based on, so two engines can never both win. B
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 from flowbook.persistence.changes import Change, Row
@@ -106,70 +106,68 @@ class Backend(Protocol):
     keeps_references: bool
     value_limit_bytes: int | None
 
+    @abstractmethod
     def open(self) -> None:
         """Make the storage ready, with its current schema if it is new; nothing happens when it is open.
 
-        Raises StorageUnavailable, and NewerSchema or Damaged when it is not ours to write.
+        Raises StorageUnavailable, and NewerSchema or NotALogbook when it is not ours to write.
         """
-        ...
 
+    @abstractmethod
     def close(self) -> None:
         """Give back connections and files; a closed backend opens again when it is used."""
-        ...
 
+    @abstractmethod
     def upgrade(self) -> None:
         """Bring the schema of an older storage up to date; can be repeated and restarted."""
-        ...
 
+    @abstractmethod
     def find(self, query: Query) -> Sequence[FlowSummary]:
         """Return the summaries of the flows that match, newest first."""
-        ...
 
+    @abstractmethod
     def load(self, flow: str, kinds: Sequence[str] | None = None) -> FlowRecords:
         """Return the newest committed records of a flow, of these kinds or of all (``request`` too), values undecoded.
 
         Raises NotFound when the flow has no ``flow`` record, Damaged when a record cannot be read.
         """
-        ...
 
+    @abstractmethod
     def claim(self, key: str, owner: Owner, *, lease_s: float, take_over: bool = False) -> Claim:
         """Return a claim with a raised epoch: it is the only one whose writes are taken from now on.
 
         A claim whose owner is dead, or in this very process, is superseded without asking. Raises FlowOwned while
         another owner lives, unless ``take_over``.
         """
-        ...
 
+    @abstractmethod
     def commit(self, claim: Claim, changes: Sequence[Change], *, fence: Fence = Fence.SEQ) -> Claim:
         """Write all ``changes`` durably, in their order, or none; return the claim to use next.
 
         Raises OwnershipLost when the claim is not the newest (or, under `Fence.SEQ`, not the last commit's), and
         StorageBusy, StorageFull, StorageUnavailable or TooLarge when nothing could be written.
         """
-        ...
 
+    @abstractmethod
     def renew(self, claim: Claim, *, lease_s: float) -> Sequence[Request]:
         """Prolong the claim and return the requests that wait for it; a lease of 0 gives it up and raises the epoch.
 
         Raises OwnershipLost when a newer owner has taken over; giving up a lost claim does nothing.
         """
-        ...
 
+    @abstractmethod
     def post(self, key: str, request: Row) -> None:
         """Leave a request for the owner of ``key``, whoever that is; needs no claim."""
-        ...
 
+    @abstractmethod
     def destroy(self, flow: str) -> None:
         """Forget a flow and all its records. Raises NotFound, and FlowOwned while a living engine owns it."""
-        ...
 
     def __enter__(self) -> Self:
         """Open the backend; it is closed at the end of the block."""
         self.open()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Close the backend."""
         self.close()

@@ -111,7 +111,7 @@ class MemoryBackend(Backend):
         space = self._spaces.get(f"flow:{flow}")
         if space is None or not space.rows.get("flow"):
             known = [_flow_of(key) for key, other in self._spaces.items() if other.rows.get("flow")]
-            raise NotFound("flow", flow, [name for name in known if name is not None])
+            raise NotFound("run", flow, [name for name in known if name is not None])
         return space
 
     def _read(self, kind: str, key: str, kept: _Kept) -> dict[str, Any]:

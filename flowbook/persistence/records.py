@@ -70,7 +70,7 @@ class FlowDetail:
         """Return the detail that the records describe. Raises NotFound without a ``flow`` record."""
         row = next(iter(records.kind("flow").values()), None)
         if row is None:
-            raise NotFound("flow", records.flow)
+            raise NotFound("run", records.flow)
         attempts = records.appended.get("attempt", {})
         return cls(
             records.flow,
@@ -111,4 +111,4 @@ class LogBook:
         try:
             return self.flows[flow]
         except KeyError:
-            raise NotFound("flow", flow, self.flows) from None
+            raise NotFound("run", flow, self.flows) from None

@@ -24,16 +24,19 @@ flow = LinearFlow("book").add(mail)
 
 def build(count: int): return flow
 
+def nothing(): ...
+
 number = 3
 """
 
 WRONG = {
     "a verb": (["lst"], "FB100", "did you mean 'list'?"),
     "an option": (["list", "--stat", "FAILURE"], "FB100", "did you mean '--state'?"),
+    "an option far from any": (["show", "none", "--field", "x"], "FB100", "flowbook show --help"),
     "a choice": (["list", "--state", "lost"], "FB100", "flowbook list --help"),
     "nothing to run": (["run"], "FB100", "flowbook run --help"),
     "a scheme": (["list", "--backend", "sqlit:///x.db"], "FB105", "did you mean 'sqlite'?"),
-    "no URL": (["list", "--backend", "x.db"], "FB105", "sqlite:///runs.db"),
+    "no URL": (["list", "--backend", "x.db"], "FB103", "did you mean sqlite:///x.db?"),
     "an option of a URL": (["list", "--backend", "sqlite:///x.db?jornal=wal"], "FB103", "did you mean 'journal'?"),
     "a directory that is missing": (["list", "--backend", "sqlite:///none/x.db"], "FB103", "make it first"),
     "a run": (["show", "none"], "FB301", "flowbook list"),
@@ -42,8 +45,9 @@ WRONG = {
     "a module": (["run", "no_such_module:flow"], "FB120", "installed"),
     "a word for a flow": (["run", "flows"], "FB103", "FILE.py::NAME"),
     "a name": (["run", "flows.py::flwo"], "FB103", "did you mean 'flow'?"),
-    "no flow": (["run", "flows.py::number"], "FB104", "--help"),
-    "no inputs": (["run", "flows.py::flow"], "FB101", "--help"),
+    "no flow": (["run", "flows.py::number"], "FB104", "give a flow or a task"),
+    "nothing": (["run", "flows.py::nothing"], "FB104", "what the function returns"),
+    "no inputs": (["run", "flows.py::flow"], "FB101", "--store guest=... --store room=..."),
     "an input": (
         ["run", "flows.py::flow", "--param", "guest=a", "--param", "room=1", "--param", "gest=b"],
         "FB103",
@@ -98,17 +102,23 @@ def test_wiring_errors_name_the_lines_of_the_atoms(folder: Path) -> None:
     assert "flows.py:4" in parts(flowbook(folder, "run", "flows.py::flow"))["where"]
 
 
+def test_wiring_errors_speak_of_options_and_not_of_python(folder: Path) -> None:
+    ended = flowbook(folder, "run", "flows.py::flow")
+    assert "give it as an input: --store guest=..." in ended.err
+    assert "store={" not in ended.err
+
+
 def test_a_password_is_never_printed(folder: Path) -> None:
     ended = flowbook(folder, "list", "--backend", "nothing://me:hidden-word@host/db")
     assert "hidden-word" not in ended.err
     assert "***" in ended.err
 
 
-def test_a_storage_that_is_damaged_exits_with_5(folder: Path) -> None:
+def test_a_file_that_is_no_storage_exits_with_5(folder: Path) -> None:
     (folder / "flowbook.db").write_bytes(b"no database at all" * 500)
     ended = flowbook(folder, "list")
     assert ended.code == 5
-    assert ended.err.startswith("error[FB307]")
+    assert ended.err.startswith("error[FB310]")
 
 
 @pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["resume", "--help"]])

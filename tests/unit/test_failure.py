@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pickle
+import traceback
 from types import TracebackType
 
 import pytest
 
 from flowbook.exceptions import Damaged
-from flowbook.failure import Failure
+from flowbook.failure import Failure, WrappedFailure
 
 
 class PaymentRefused(LookupError):
@@ -221,3 +222,54 @@ def test_no_frame_is_kept_alive_by_a_failure_that_was_read() -> None:
     failure = Failure.from_row(Failure.from_exception(raised(ValueError("a"))).to_row())
     held = [getattr(failure, name) for name in Failure.__slots__]
     assert not any(isinstance(value, BaseException | TracebackType) for value in held)
+
+
+def stored(failure: Failure) -> Failure:
+    """Return the failure as another process reads it."""
+    return Failure.from_row({**failure.to_row(), "arguments": None})
+
+
+def dived(depth: int, message: str = "no") -> Failure:
+    """Return the failure of an exception that was raised ``depth`` calls deep."""
+
+    def dive(left: int) -> None:
+        if left % 2:
+            dive(left - 1)
+        if left and not left % 2:  # from another line: Python cuts frames that are alike
+            dive(left - 1)
+        raise ValueError(message)
+
+    try:
+        dive(depth)
+    except ValueError as error:
+        return Failure.from_exception(error)
+    raise AssertionError
+
+
+def test_a_failure_read_from_a_logbook_shows_its_place_in_the_traceback_of_the_error() -> None:
+    error = WrappedFailure({"pay": stored(dived(0))})
+    text = "".join(traceback.format_exception(error))
+    assert "pay: Traceback (most recent call last)" in text
+    assert "in dive" in text
+    assert "rerun=True" in text.splitlines()[-1]
+
+
+def test_the_traceback_of_the_error_shows_no_more_than_the_ends_of_a_few_failures() -> None:
+    error = WrappedFailure({f"a{number}": dived(150) for number in range(20)})
+    text = "".join(error.__notes__)
+    assert len(text) < 25_000
+    assert "a4: …" in text
+    assert "a5" not in text
+    assert "and 15 more" in text
+    assert error.__notes__[0].endswith("ValueError: no")
+
+
+def test_a_message_of_one_long_line_is_cut_in_the_notes() -> None:
+    (note, *_) = WrappedFailure({"a": dived(0, "x" * 9_000)}).__notes__
+    assert len(note) < 5_000
+    assert note.endswith("x" * 3_000)
+
+
+def test_an_error_about_brief_failures_has_no_tracebacks() -> None:
+    error = WrappedFailure({"a": dived(0).brief()})
+    assert [note for note in error.__notes__ if "Traceback" in note] == []

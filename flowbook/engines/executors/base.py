@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from flowbook.atoms.task import Task
 from flowbook.clock import Clock
 from flowbook.engines import context
+from flowbook.engines.context import Outcome
 from flowbook.failure import Failure
 from flowbook.states import Direction
-
-
-class Outcome(NamedTuple):
-    """What an attempt gave: a value, or a failure; and when it really began, if it did."""
-
-    value: Any = None
-    failure: Failure | None = None
-    began_at: float | None = None
-
 
 DEFAULT_WINDOW = 16
 """How many attempts are handed over at a time, unless there are more workers: the bound on what runs again after a

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from flowbook.engines.executors.base import DEFAULT_WINDOW, Outcome
+from flowbook.engines.context import Outcome
+from flowbook.engines.executors.base import DEFAULT_WINDOW
 from flowbook.exceptions import NotPossible
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import futurist
 
-from flowbook.engines.executors.base import Outcome
+from flowbook.engines.context import Outcome
 from flowbook.exceptions import NotPossible
 
 

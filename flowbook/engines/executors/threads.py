@@ -10,7 +10,8 @@ from typing import Any
 
 import futurist
 
-from flowbook.engines.executors.base import DEFAULT_WINDOW, Outcome
+from flowbook.engines.context import Outcome
+from flowbook.engines.executors.base import DEFAULT_WINDOW
 
 GATE_TIMEOUT_S = 5.0
 

@@ -87,7 +87,7 @@ class SqlBackend(Backend):
     def _not_found(self, flow: str) -> NotFound:
         newest = select(FLOWS.c.claim).order_by(FLOWS.c.created_at.desc()).limit(_NEAR_NAMES)
         known = [unquoted(claim).removeprefix("flow:") for (claim,) in self._database.read_once(newest)]
-        return NotFound("flow", flow, known)
+        return NotFound("run", flow, known)
 
     def claim(self, key: str, owner: Owner, *, lease_s: float, take_over: bool = False) -> Claim:
         """Return a claim with a raised epoch, in one transaction for the fence and the owner."""

@@ -81,7 +81,7 @@ class Database(ABC):
                 bring_up_to_date(connection, self._revision_in(connection))
 
     def revision(self) -> str | None:
-        """Return the schema's revision, or None in a new database. Raises Damaged and NewerSchema."""
+        """Return the schema's revision, or None in a new database. Raises NotALogbook and NewerSchema."""
         return self._revision_seen_by(self._sessions.current().cursor)
 
     def _revision_in(self, connection: Connection) -> str | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from flowbook.exceptions import Damaged, NewerSchema
+from flowbook.exceptions import NewerSchema, NotALogbook
 from flowbook.persistence.sql.tables import REVISIONS, SCHEMA, create
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
@@ -16,13 +16,13 @@ _MIGRATIONS = Path(__file__).with_name("migrations")
 def revision_of(url: str, tables: Collection[str], noted: Collection[str]) -> str | None:
     """Return the revision of a database, given its tables and the revisions noted in it; None when it is new.
 
-    An empty string is ours before the first revision. Raises Damaged when the database is another program's,
+    An empty string is ours before the first revision. Raises NotALogbook when the database is another program's,
     NewerSchema when its revision is none that this version knows.
     """
     if not tables:
         return None
     if SCHEMA.name not in tables:
-        raise Damaged(url, f"the database is not a logbook: it has the tables {', '.join(sorted(tables))}")
+        raise NotALogbook(url, f"it has the tables {', '.join(sorted(tables))}")
     unknown = sorted(set(noted).difference(REVISIONS))
     if unknown:
         raise NewerSchema(url, f"its schema is {', '.join(unknown)}, this version knows {REVISIONS[-1]}")

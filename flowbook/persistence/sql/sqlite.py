@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from flowbook.exceptions import (
     Damaged,
+    NotALogbook,
     NotPossible,
     StorageBusy,
     StorageError,
@@ -37,7 +38,7 @@ _MEANINGS: dict[int, type[StorageBusy | StorageFull | StorageUnavailable | Damag
     sqlite3.SQLITE_PROTOCOL: StorageBusy,
     sqlite3.SQLITE_FULL: StorageFull,
     sqlite3.SQLITE_CORRUPT: Damaged,
-    sqlite3.SQLITE_NOTADB: Damaged,
+    sqlite3.SQLITE_NOTADB: NotALogbook,
 }
 _AS_IT_IS = "as it is"
 _PAUSE_S = 0.01

@@ -162,3 +162,33 @@ def test_a_function_whose_parameters_have_no_names_is_refused() -> None:
 def test_functions_are_tasks_of_one_class_with_their_own_parameters() -> None:
     other: FunctionTask[Any, Any] = task(lambda q: q)
     assert (other.requires, add.requires) == ({"q"}, {"a"})
+
+
+def test_a_method_is_refused() -> None:
+    with pytest.raises(NotPossible, match=r"Shop\.sell \(.*test_function_task\.py:\d+\) is a method") as caught:
+
+        class Shop:
+            @task
+            def sell(self, order: str) -> None: ...
+
+    assert "task(shop.sell)" in caught.value.todo
+
+
+def test_a_method_of_an_object_and_a_function_without_self_in_a_class_are_tasks() -> None:
+    class Shop:
+        def sell(self, order: str) -> str:
+            return order
+
+        @task
+        def price(order: str) -> str:  # noqa: N805 - that is the point
+            return order
+
+    assert task(Shop().sell).requires == {"order"}
+    assert Shop.price.requires == {"order"}
+
+
+def test_a_function_may_have_a_symbol_called_self() -> None:
+    @task
+    def greet(self: str) -> None: ...
+
+    assert greet.requires == {"self"}

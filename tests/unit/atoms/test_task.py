@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from flowbook import LinearFlow, engines
 from flowbook.atoms import Task
 from flowbook.exceptions import NotPossible, WrongType
 
@@ -161,3 +162,46 @@ def test_atoms_that_ask_for_nothing_share_their_wiring() -> None:
 
 def test_the_parameters_of_a_task_can_be_seen() -> None:
     assert "provides" in inspect.signature(Reserve).parameters
+
+
+class Silent(Task):
+    """A task that is never made."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def execute(self) -> int:
+        return self.number
+
+
+@pytest.mark.parametrize(
+    "use", [lambda atom: engines.run(LinearFlow("f").add(atom)), lambda atom: atom.name, lambda atom: atom.requires]
+)
+def test_a_task_that_does_not_call_the_constructor_of_its_base_is_told_to(use: Any) -> None:
+    with pytest.raises(NotPossible, match=r"Silent\.__init__ has not called super\(\)\.__init__\(\)") as caught:
+        use(Silent(3))
+    assert "test_task.py" in caught.value.where
+    assert "super().__init__(name)" in caught.value.todo
+
+
+def test_a_mixin_that_hides_the_constructor_is_named() -> None:
+    class Mixin:
+        def __init__(self) -> None:
+            """Call nobody."""
+
+    class Mixed(Mixin, Reserve): ...
+
+    with pytest.raises(NotPossible, match=r"Mixin\.__init__ has not called"):
+        _ = Mixed().name
+
+
+def test_a_task_with_a_name_of_its_own_that_was_not_made_is_told_so_too() -> None:
+    class Named(Silent):
+        name = "named"
+
+    with pytest.raises(NotPossible, match=r"has not called super"):
+        engines.run(Named(3))
+
+
+def test_a_task_that_was_not_made_can_be_printed() -> None:
+    assert repr(Silent(3)) == "<Silent>"

@@ -123,8 +123,25 @@ def test_without_auto_extract_a_missing_argument_is_refused() -> None:
 
 
 def test_ignored_names_are_neither_required_nor_optional() -> None:
-    task = Pay("pay", ignore_list=["note", "card"])
+    task = Pay("pay", ignore_list=["note", "card"], inject={"card": "visa"})
     assert (task.requires, task.optional) == ({"order"}, set())
+
+
+def test_a_required_argument_cannot_be_ignored() -> None:
+    with pytest.raises(NotPossible, match=r"Pay\.execute .* needs 'card', which nothing gives it: .*ignore_list"):
+        Pay("pay", ignore_list=["note", "card"])
+    with pytest.raises(NotPossible, match=r"PayAndUndo\.revert .* needs 'card'"):
+        PayAndUndo("pay", ignore_list="card", rebind={"card": "x"}, revert_rebind={"why": "y"})
+
+
+@pytest.mark.parametrize("asked", [{"rebind": {"card": "x"}}, {"requires": ["card"]}, {"inject": {"card": "x"}}])
+def test_an_ignored_argument_that_is_asked_for_is_passed(asked: dict[str, Any]) -> None:
+    task = Pay("pay", ignore_list=["card"], **asked)
+    assert "card" in {**_symbols(task.execute_arguments), **task.inject}
+
+
+def test_the_values_that_the_engine_gives_may_be_ignored() -> None:
+    assert PayAndUndo("pay", ignore_list=["result"]).revert_takes == {"result", "flow_failures"}
 
 
 @pytest.mark.parametrize("requires", [3, {"order": "x"}, [3]])
@@ -275,11 +292,11 @@ def test_revert_may_be_rebound_on_its_own() -> None:
 
 def test_an_ignored_name_takes_no_place_in_a_list_of_symbols() -> None:
     class Undo(Task):
-        def execute(self, car: int, card: int) -> None: ...
+        def execute(self, card: int, car: int) -> None: ...
 
-        def revert(self, car: int, card: int) -> None: ...
+        def revert(self, card: int, car: int) -> None: ...
 
-    task = Undo("u", ignore_list="card", rebind=["x"], revert_rebind=["y"])
+    task = Undo("u", ignore_list="card", inject={"card": 1}, rebind=["x"], revert_rebind=["y"])
     assert _symbols(task.execute_arguments) == {"car": "x"}
     assert _symbols(task.revert_arguments) == {"car": "y"}
 

@@ -244,3 +244,10 @@ def test_an_attempt_that_somebody_else_cancels_fails_and_the_engine_does_not_wai
     with pytest.raises(WrappedFailure, match="CancelledError"):
         engine.run()
     assert engine.state is FlowState.FAILURE  # its revert is cancelled as well
+
+
+def test_what_is_no_backend_is_refused_with_a_hint(tmp_path: Path) -> None:
+    wrong: Any
+    for wrong in (tmp_path / "x.db", 3, object()):
+        with pytest.raises(WrongType):
+            engines.load(Say("a", []), backend=wrong)

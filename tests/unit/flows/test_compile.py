@@ -13,7 +13,7 @@ from flowbook.atoms import Task
 from flowbook.exceptions import WrongType
 from flowbook.flows import Flow, GraphFlow, LinearFlow, UnorderedFlow
 from flowbook.flows.compilation import compile_flow
-from flowbook.flows.plan import Plan
+from flowbook.flows.plan import Plan, differences, plan_record
 
 PATTERNS = [LinearFlow, UnorderedFlow, GraphFlow]
 
@@ -271,3 +271,8 @@ def test_marks_are_told_apart_from_each_other_and_from_atoms() -> None:
     marks = [name for name, atom in zip(compilation.plan.names, compilation.plan.atoms, strict=True) if atom is None]
     assert marks == ["begin of fan (2)", "begin of fan (3)"]
     assert len(compilation.graph) == len(compilation.plan.names)
+
+
+def test_a_difference_of_versions_is_told_as_versions_are_written() -> None:
+    old, new = [plan_record(plan_of(Step("a", version=version))) for version in ((1, 0), (1, 1))]
+    assert differences(old, new) == ["atom 'a': version was 1.0, is 1.1"]

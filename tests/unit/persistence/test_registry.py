@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from flowbook.exceptions import NotPossible, UnknownPlugin, WrongType
-from flowbook.persistence import fetch, hide_secrets
+from flowbook.persistence import Backend, fetch, hide_secrets
 from flowbook.persistence.memory import MemoryBackend
 from flowbook.persistence.options import Options, scheme_of
+from flowbook.persistence.registry import as_backend
 from flowbook.persistence.sql.backend import SqliteBackend
 
 
@@ -29,11 +30,11 @@ def test_each_fetch_of_memory_is_a_storage_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "mysql", "mariadb", "dir", "file", "zk"])
-def test_a_backend_that_is_still_to_come_names_its_extra(scheme: str) -> None:
+def test_a_backend_that_is_still_to_come_names_those_that_are_here(scheme: str) -> None:
     with pytest.raises(UnknownPlugin) as caught:
         fetch(f"{scheme}://host/path")
     assert "later" in caught.value.why
-    assert f"flowbook[{caught.value.name}]" in caught.value.todo
+    assert caught.value.todo == "now: memory:, sqlite:///FILE"
 
 
 def test_a_scheme_with_a_slip_names_the_nearest() -> None:
@@ -48,6 +49,50 @@ def test_what_is_no_url_is_refused() -> None:
         fetch(number)  # type: ignore[arg-type]
     with pytest.raises(NotPossible):
         fetch({"url": "memory:"})
+
+
+@pytest.mark.parametrize("path", ["runs.db", "/var/lib/runs.db", "some where"])
+def test_a_path_in_place_of_a_url_gets_the_url_as_a_hint(path: str) -> None:
+    with pytest.raises(NotPossible) as caught:
+        fetch(path)
+    assert caught.value.todo == f"did you mean sqlite:///{path}?"
+    given: object = Path(path)
+    for find in (fetch, as_backend):
+        with pytest.raises(WrongType) as refused:
+            find(given)  # type: ignore[arg-type]
+        assert refused.value.todo == f"did you mean 'sqlite:///{path}'?"
+
+
+def test_no_url_at_all_is_refused() -> None:
+    with pytest.raises(NotPossible, match="no URL"):
+        fetch("")
+
+
+def test_a_word_that_is_nearly_a_scheme_gets_the_scheme_as_a_hint() -> None:
+    with pytest.raises(UnknownPlugin) as caught:
+        fetch("memry")
+    assert caught.value.todo == "did you mean 'memory'?"
+
+
+def test_a_backend_is_taken_as_it_is_and_a_url_is_fetched() -> None:
+    backend = fetch("memory:")
+    assert as_backend(backend) is backend
+    assert isinstance(as_backend("memory:"), MemoryBackend)
+    assert isinstance(as_backend({"connection": "memory:"}), MemoryBackend)
+
+
+@pytest.mark.parametrize("given", [5, None, object(), MemoryBackend, b"memory:"], ids=lambda it: type(it).__name__)
+def test_what_is_no_backend_is_refused(given: object) -> None:
+    with pytest.raises(WrongType, match="is not a backend, a URL or a mapping"):
+        as_backend(given)
+
+
+def test_a_backend_without_one_of_the_verbs_cannot_be_made() -> None:
+    class Forgetful(MemoryBackend):
+        destroy = Backend.destroy
+
+    with pytest.raises(TypeError, match="destroy"):
+        Forgetful()
 
 
 @pytest.mark.parametrize("word", ["False", "false", "0", "no", "off", False, 0])

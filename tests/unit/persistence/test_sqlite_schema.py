@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine
 
-from flowbook.exceptions import Damaged, NewerSchema
+from flowbook.exceptions import NewerSchema, NotALogbook
 from flowbook.persistence import Query
 from flowbook.persistence.sql.backend import SqliteBackend
 from flowbook.persistence.sql.tables import METADATA, REVISIONS, SCHEMA
@@ -123,7 +123,7 @@ def test_another_programs_database_is_left_alone(path: Path) -> None:
     ask(path, "CREATE TABLE photos (name)")
     before = path.read_bytes()
     backend = SqliteBackend(f"sqlite:///{path}")
-    with pytest.raises(Damaged) as caught:
+    with pytest.raises(NotALogbook) as caught:
         backend.open()
     backend.close()
     assert "photos" in caught.value.why
@@ -133,7 +133,7 @@ def test_another_programs_database_is_left_alone(path: Path) -> None:
 def test_a_file_that_is_no_database_is_left_alone(path: Path) -> None:
     path.write_text("A shopping list: bread, cheese, and enough words to be longer than a header is." * 20)
     backend = SqliteBackend(f"sqlite:///{path}")
-    with pytest.raises(Damaged):
+    with pytest.raises(NotALogbook):
         backend.open()
     backend.close()
     assert path.read_text().startswith("A shopping list")
