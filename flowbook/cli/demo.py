@@ -24,6 +24,7 @@ import click
 
 from flowbook.cli.exits import Exit
 from flowbook.cli.session import verbose_option
+from flowbook.cli.streams import write
 from flowbook.exceptions import FlowFailed, NotPossible
 from flowbook.persistence import FlowDetail, fetch, hide_secrets
 from flowbook.persistence.changes import Row
@@ -91,7 +92,7 @@ def demo(*, crash: bool, url: str | None, keep: bool, opens: bool) -> Exit:
         proved = show.run_crashed() if crash else show.run_through()
         show.end(keeps_logbook=keep or url is not None)
     if opens and not webbrowser.open(show.report.as_uri()):
-        click.echo(f"no browser was found for {show.report}")
+        write(f"no browser was found for {show.report}")
     return Exit.OK if proved else Exit.FAILED
 
 
@@ -128,8 +129,8 @@ class _Show:
 
     def begin(self) -> None:
         """Say what will be done, and where it is recorded."""
-        click.echo(f"A report on the standard library of Python {platform.python_version()}, as run {self.run_id}")
-        click.echo(f"in the logbook {hide_secrets(self.url)}")
+        write(f"A report on the standard library of Python {platform.python_version()}, as run {self.run_id}")
+        write(f"in the logbook {hide_secrets(self.url)}")
 
     def run_through(self) -> bool:
         """Run the example once; return whether the logbook says that it is done."""
@@ -144,7 +145,7 @@ class _Show:
         if killed.code != -signal.SIGKILL:
             raise DemoFailed(killed, "be killed")
         before = self._recorded()
-        click.echo(f"process {killed.pid} was killed with SIGKILL right after commit {CRASH_AFTER}")
+        write(f"process {killed.pid} was killed with SIGKILL right after commit {CRASH_AFTER}")
         _title("2. Run the same again, in a new process")
         _finished(self._spoken())
         _title("3. Prove it from the logbook")
@@ -153,22 +154,22 @@ class _Show:
 
     def end(self, *, keeps_logbook: bool) -> None:
         """Say what is left, and what can be done with it."""
-        click.echo()
-        click.echo(f"report   {self.report}")
+        write()
+        write(f"report   {self.report}")
         if keeps_logbook:
-            click.echo(f"next     flowbook show {self.run_id} --backend {shlex.quote(hide_secrets(self.url))}")
+            write(f"next     flowbook show {self.run_id} --backend {shlex.quote(hide_secrets(self.url))}")
         else:
-            click.echo("next     flowbook demo --keep (keeps the logbook, too)")
+            write("next     flowbook demo --keep (keeps the logbook, too)")
 
     def _spoken(self, *more: str) -> Ran:
         """Run the example on the logbook; say how, and what it said."""
         arguments = ["--backend", self.url, "--run-id", self.run_id, "--out", str(self.report), *more]
         shown = [hide_secrets(one) if one == self.url else one for one in arguments]
-        click.secho(f"$ python -m {EXAMPLE} {shlex.join(shown)}", dim=True)
+        write(click.style(f"$ python -m {EXAMPLE} {shlex.join(shown)}", dim=True))
         ran = _run(arguments)
         if ran.code in (0, -signal.SIGKILL):
             for line in ran.said.splitlines():
-                click.secho(f"| {line}", fg="yellow")
+                write(click.style(f"| {line}", fg="yellow"))
         return ran
 
     def _recorded(self) -> FlowDetail:
@@ -196,7 +197,7 @@ def _finished(ran: Ran, *, says: bool = True) -> None:
     if ran.code != 0:
         raise DemoFailed(ran, "finish")
     if says:
-        click.echo(f"process {ran.pid} finished the run in {ran.took_s:.1f} s")
+        write(f"process {ran.pid} finished the run in {ran.took_s:.1f} s")
 
 
 # -- the proof -----------------------------------------------------------------------------------------------
@@ -247,11 +248,11 @@ def _all_done(flow: FlowDetail) -> Check:
 
 def _told(checks: Sequence[Check]) -> bool:
     for check in checks:
-        click.secho("ok  " if check.holds else "NO  ", fg="green" if check.holds else "red", bold=True, nl=False)
-        click.echo(check.claim)
+        mark = click.style("ok  " if check.holds else "NO  ", fg="green" if check.holds else "red", bold=True)
+        write(f"{mark}{check.claim}")
     return all(check.holds for check in checks)
 
 
 def _title(text: str) -> None:
-    click.echo()
-    click.secho(text, bold=True)
+    write()
+    write(click.style(text, bold=True))

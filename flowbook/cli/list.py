@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
+from typing import Final
 
 import click
-from rich.table import Table
+from rich.text import Text
 
 from flowbook.cli.options import backend_option, json_option, open_backend
 from flowbook.cli.session import Session, verbose_option
-from flowbook.cli.tables import owner_text, print_table, state_text, table_of
-from flowbook.cli.texts import time_text
+from flowbook.cli.streams import write
+from flowbook.cli.tables import Column, Grid, owner_text, print_table, state_text
+from flowbook.cli.texts import short_time_text, time_text
 from flowbook.states import FlowState
 from flowbook.views.documents import list_document
 from flowbook.views.runs import RunRow
@@ -24,6 +26,19 @@ Examples:
   flowbook list --state failure --state reverted
   flowbook list --book orders --json
 """
+
+_COLUMNS: Final = (
+    Column("run"),
+    Column("flow", least=8),
+    Column("state"),
+    Column("atoms", right=True),
+    Column("created"),
+    Column("updated"),
+    Column("book", least=8),
+    Column("owner", least=20),
+)
+_LEFT_OUT_FIRST: Final = ("book", "updated", "owner", "created")
+"""What a narrow terminal does not show."""
 
 
 @click.command("list", epilog=EPILOG)
@@ -48,20 +63,38 @@ def list_runs(
         rows = find_runs(opened, book=book, states=states, limit=limit + 1)
     more, rows = len(rows) > limit, rows[:limit]
     if as_json:
-        click.echo(json.dumps(list_document(rows), indent=2, ensure_ascii=False))
+        write(json.dumps(list_document(rows), indent=2, ensure_ascii=False))
     elif rows:
-        print_table(_table(rows))
+        print_table(*_grids(rows))
     else:
-        click.echo("no runs are recorded here" if not (states or book) else "no run matches", err=True)
+        write("no runs are recorded here" if not (states or book) else "no run matches", err=True)
     if more:
-        click.echo(f"there are more: --limit {limit * 10} shows them", err=True)
+        write(f"there are more: --limit {limit * 10} shows them", err=True)
     return 0
 
 
-def _table(rows: Sequence[RunRow]) -> Table:
-    table = table_of("run", "flow", "state", "atoms", "created", "updated", "book", "owner", right=("atoms",))
-    for row in rows:
-        times = time_text(row.created_at), time_text(row.updated_at)
-        state = state_text(row.state)
-        table.add_row(row.id, row.name, state, str(row.atoms), *times, row.book, owner_text(row.owner))
-    return table
+def _grids(rows: Sequence[RunRow]) -> list[Grid]:
+    """Return the table in full, and narrower and narrower."""
+    narrower = [_grid(rows, _LEFT_OUT_FIRST[:count], short=True) for count in range(len(_LEFT_OUT_FIRST) + 1)]
+    return [_grid(rows, (), short=False), *narrower]
+
+
+def _grid(rows: Sequence[RunRow], left_out: Collection[str], *, short: bool) -> Grid:
+    columns = [column for column in _COLUMNS if column.name not in left_out]
+    cells = [_cells(row, short=short) for row in rows]
+    return Grid(columns, [[row[column.name] for column in columns] for row in cells])
+
+
+def _cells(row: RunRow, *, short: bool) -> dict[str, Text]:
+    """Return what stands in each column."""
+    time = short_time_text if short else time_text
+    return {
+        "run": Text(row.id),
+        "flow": Text(row.name),
+        "state": state_text(row.state),
+        "atoms": Text(str(row.atoms)),
+        "created": Text(time(row.created_at)),
+        "updated": Text(time(row.updated_at)),
+        "book": Text(row.book),
+        "owner": Text(owner_text(row.owner)),
+    }

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from flowbook.cli.progress import MARKS, UNDER_WAY, Tally
+from flowbook.cli.streams import may_be_unread
 from flowbook.cli.texts import clock_text
 from flowbook.events import Notice
 from flowbook.states import AtomState
@@ -21,12 +22,18 @@ REDRAW_S: Final = 0.1
 _ROWS_KEPT_FREE: Final = 4
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Raise the BrokenPipeError that is being handled; by default the process would exit."""
+        raise
+
+
 class LiveDisplay:
     """Redraws ten times a second at most, in a thread of its own: the engine only leaves word."""
 
     def __init__(self, tally: Tally, console: Console | None = None) -> None:
         self.tally = tally
-        self._console = console or Console(stderr=True, highlight=False)
+        self._console = console or _Console(stderr=True, highlight=False)
         self._lines: deque[Text] = deque()
         self._closed = threading.Event()
         self._closing = threading.Lock()
@@ -42,8 +49,12 @@ class LiveDisplay:
 
     def open(self) -> None:
         """Take the bottom of the terminal."""
-        self._live.start(refresh=True)
+        with may_be_unread(err=True):
+            self._live.start(refresh=True)
         self._thread.start()
+
+    def entered(self) -> None:
+        """Leave it to the header."""
 
     def close(self) -> None:
         """Write what is left to write, and give the bottom of the terminal back."""
@@ -53,7 +64,8 @@ class LiveDisplay:
             self._closed.set()
         self._thread.join()
         self._write_lines()
-        self._live.stop()
+        with may_be_unread(err=True):
+            self._live.stop()
 
     def hear(self, notice: Notice) -> None:
         """Take in a notice; the line of an atom that ended scrolls up."""
@@ -73,12 +85,14 @@ class LiveDisplay:
     def _redraw(self) -> None:
         while not self._closed.wait(REDRAW_S):
             self._write_lines()
-            self._live.refresh()
+            with may_be_unread(err=True):
+                self._live.refresh()
 
     def _write_lines(self) -> None:
         lines = [self._lines.popleft() for _ in range(len(self._lines))]
         if lines:
-            self._console.print(Text("\n").join(lines), soft_wrap=True)
+            with may_be_unread(err=True):
+                self._console.print(Text("\n").join(lines), soft_wrap=True)
 
     def _picture(self) -> Group:
         now = time.time()
@@ -100,5 +114,7 @@ class LiveDisplay:
 
     def _row(self, notice: Notice, now: float) -> Text:
         attempt = f"  attempt {notice.attempt}" if notice.attempt > 1 else ""
-        text = f"  {clock_text(now - notice.at):>7}  {notice.state:<9}  {notice.atom}{attempt}"
+        told = self.tally.progress(notice.atom)
+        progress = "" if told is None else f"  {told:.0%}"
+        text = f"  {clock_text(now - notice.at):>7}  {notice.state:<9}  {notice.atom}{attempt}{progress}"
         return Text(text, no_wrap=True, overflow="ellipsis")

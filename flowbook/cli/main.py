@@ -14,6 +14,7 @@ import click
 from flowbook.cli import trouble
 from flowbook.cli.exits import EXIT_CODES, Exit, exit_of
 from flowbook.cli.session import Session, verbose_option
+from flowbook.cli.streams import write
 from flowbook.exceptions import did_you_mean
 
 EXAMPLES: Final = """\b
@@ -100,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             obj=session,
         )
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; what was saved is safe", err=True)
+        write("interrupted; what was saved is safe", err=True)
         return Exit.INTERRUPTED
     except Exception as error:  # the one place where every error ends
         trouble.tell(error, session)

@@ -31,6 +31,12 @@ _ENGINE_OPTIONS: Final = (
     click.option("--engine", default="serial", metavar="NAME", help="serial (default) or parallel."),
     click.option("--max-workers", type=click.IntRange(1), metavar="N", help="How many atoms run side by side."),
     click.option("--rerun", is_flag=True, help="Run a finished run again, in a new round."),
+    click.option(
+        "--on-change",
+        type=click.Choice(["accept", "refuse"]),
+        default="accept",
+        help="What to do with a flow that is not as the run recorded it. accept (default) warns.",
+    ),
     click.option("--take-over", is_flag=True, help="Take the run from an owner that still lives."),
     click.option(
         "--progress",

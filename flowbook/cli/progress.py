@@ -1,6 +1,7 @@
 """Progress as it is told while a run goes on: what was heard of it, and the displays that need no terminal.
 
-A display hears of each notice in the engine's thread; it must be quick, and it writes to stderr only.
+A display hears of each notice in the engine's thread; it must be quick, and it writes to stderr only. That nobody reads
+there any more is no reason to stop: no display raises OSError.
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-import click
-
+from flowbook.cli.streams import write
 from flowbook.cli.texts import took_text
 from flowbook.events import Notice
 from flowbook.states import AtomState
@@ -37,6 +37,7 @@ class Tally:
     atoms: int
     why: Callable[[Notice], str]  # what to tell of a failure
     saved: Callable[[], int]  # how many atoms were saved before this process came
+    progress: Callable[[str], float | None]  # how far an atom says that it is
     began: float = field(default_factory=time.time)
     running: dict[str, Notice] = field(default_factory=dict)
     done: set[str] = field(default_factory=set)
@@ -74,6 +75,10 @@ class Display(Protocol):
         """Begin to show."""
         ...
 
+    def entered(self) -> None:
+        """Tell that the run has been entered: nothing was refused. May be called twice."""
+        ...
+
     def close(self) -> None:
         """Leave the terminal as it was; may be called twice, and from another thread."""
         ...
@@ -96,10 +101,17 @@ class PlainDisplay:
 
     def __init__(self, tally: Tally) -> None:
         self.tally = tally
+        self._entered = False
 
     def open(self) -> None:
+        """Do nothing: the run may still be refused."""
+
+    def entered(self) -> None:
         """Say which run this is."""
-        self.say(f"run {self.tally.run} of {self.tally.flow!r}: {self.tally.atoms} atoms")
+        if not self._entered:
+            self._entered = True
+            count = self.tally.atoms
+            self.say(f"run {self.tally.run} of {self.tally.flow!r}: {count} atom{'' if count == 1 else 's'}")
 
     def close(self) -> None:
         """Do nothing: each line was complete."""
@@ -110,7 +122,7 @@ class PlainDisplay:
 
     def say(self, text: str) -> None:
         """Write a line."""
-        click.echo(text, err=True)
+        write(text, err=True)
 
     def say_suspending(self) -> None:
         """Write a line."""
@@ -120,7 +132,7 @@ class PlainDisplay:
 class QuietDisplay(PlainDisplay):
     """Says nothing of what goes as it should; warnings are still shown."""
 
-    def open(self) -> None:
+    def entered(self) -> None:
         """Say nothing."""
 
     def hear(self, notice: Notice) -> None:

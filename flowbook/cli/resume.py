@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from flowbook.cli import targets
 from flowbook.cli.exits import EXIT_CODES
+from flowbook.cli.logs import logs_told
 from flowbook.cli.options import backend_option, backend_words, engine_options, open_backend, run_named
 from flowbook.cli.session import Session, verbose_option
 from flowbook.cli.trouble import in_code_of
@@ -17,6 +19,8 @@ from flowbook.engines.engine import Engine
 from flowbook.engines.registry import load_from_run
 from flowbook.exceptions import FactoryRefused
 from flowbook.persistence.backend import Backend
+from flowbook.states import FlowState
+from flowbook.views.details import view_run
 
 EPILOG = f"""\b
 Examples:
@@ -28,14 +32,15 @@ Examples:
 class ResumeRefused(FactoryRefused):
     """Resuming runs the code that builds the flow: only what --allow names is loaded."""
 
-    def __init__(self, error: FactoryRefused, command: str) -> None:
+    def __init__(self, error: FactoryRefused, command: str, look: str) -> None:
         super().__init__(error.run, error.factory, error.allow)
-        self._command = command
+        self._command, self._look = command, look
 
     @property
     def todo(self) -> str:
-        """Give the exact command line."""
-        return f"if you trust it: {self._command}"
+        """Give the exact command line, and where the run has succeeded the one that loads no code."""
+        first = f"it ended in SUCCESS, and {self._look} shows its results; " if self._look else ""
+        return f"{first}if you trust it: {self._command}"
 
 
 @click.command("resume", epilog=EPILOG)
@@ -61,7 +66,7 @@ def resume(
 ) -> int:
     """Continue a recorded run where it stopped: RUN is its id, or as much of the beginning as is unique."""
     session = context.ensure_object(Session)
-    with closing(open_backend(backend, session)) as opened:
+    with closing(open_backend(backend, session)) as opened, logs_told(session):
         words = backend_words(context, backend)
         keeps = "" if opened.keeps_references else opened.url
         found = run_named(run_id, opened, session)
@@ -75,5 +80,8 @@ def _load(backend: Backend, hints: Hints, allow: tuple[str, ...], options: dict[
         with in_code_of(f"the flow of run {hints.run_id!r}"):
             return load_from_run(backend, hints.run_id, allow=allow, **options)
     except FactoryRefused as error:
-        command = Hints(hints.run_id, hints.backend, error.allow, hints.keeps).command("resume", allow=True)
-        raise ResumeRefused(error, command) from error
+        again = ["--rerun"] if options["rerun"] else []
+        command = replace(hints, allow=error.allow).command("resume", *again, allow=True)
+        ended_well = view_run(backend, hints.run_id).state == FlowState.SUCCESS
+        look = hints.command("show", "--json") if ended_well and not options["rerun"] else ""
+        raise ResumeRefused(error, command, look) from error

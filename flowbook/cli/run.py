@@ -12,6 +12,7 @@ import click
 from flowbook.atoms.base import Atom
 from flowbook.cli import parameters, targets
 from flowbook.cli.exits import EXIT_CODES
+from flowbook.cli.logs import logs_told
 from flowbook.cli.options import backend_option, backend_words, engine_options, open_backend
 from flowbook.cli.session import Session, verbose_option
 from flowbook.cli.trouble import in_code_of
@@ -58,7 +59,7 @@ def run(
     session = context.ensure_object(Session)
     session.look_at(target)
     factory, flow, inputs = _flow_of(target, parameters.split(params, "--param"), parameters.split(store, "--store"))
-    with closing(open_backend(backend, session, create=True)) as opened:
+    with closing(open_backend(backend, session, create=True)) as opened, logs_told(session):
         session.look_at(target)
         engine = load(flow, inputs, backend=opened, factory=factory, **options)
         _check_inputs(engine, inputs, target)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import click
+
+from flowbook.cli.streams import write
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])  # a function that becomes a command
 
@@ -18,6 +21,8 @@ class Session:
     verbose: bool = False
     where: str = ""
     todo: str = ""
+    say: Callable[[str], None] = field(default=partial(write, err=True))
+    """Shows a line beside progress: on stderr, while a display is shown through that."""
 
     def look_at(self, where: str, todo: str = "") -> None:
         """Remember that what happens from here on is about these words, and what may be done about it."""

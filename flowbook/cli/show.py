@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing
+from typing import Final
 
 import click
-from rich.table import Table
+from rich.text import Text
 
 from flowbook.cli.options import backend_option, json_option, open_backend, run_named
 from flowbook.cli.session import Session, verbose_option
-from flowbook.cli.tables import owner_text, print_table, state_text, table_of
-from flowbook.cli.texts import first_line, time_text, took_text
-from flowbook.states import FINISHED, FlowState
+from flowbook.cli.streams import write
+from flowbook.cli.tables import Column, Grid, owner_text, print_table, state_text
+from flowbook.cli.texts import failure_line, short_time_text, time_text, took_text
+from flowbook.states import FINISHED, UNFINISHED_ATOMS, FlowState
 from flowbook.views.details import AtomView, RunView, view_run
 from flowbook.views.documents import run_document
 
@@ -23,6 +25,15 @@ Examples:
   flowbook show r1 -v
   flowbook show r1 --json
 """
+
+_COLUMNS: Final = (
+    Column("atom"),
+    Column("state"),
+    Column("attempts", right=True),
+    Column("took", right=True),
+    Column("started"),
+    Column("note", least=16),
+)
 
 
 @click.command("show", epilog=EPILOG)
@@ -37,13 +48,18 @@ def show(context: click.Context, run_id: str, as_json: bool, backend: str) -> in
     with closing(open_backend(backend, session)) as opened:
         run = view_run(opened, run_named(run_id, opened, session))
     if as_json:
-        click.echo(json.dumps(run_document(run), indent=2, ensure_ascii=False))
+        write(json.dumps(run_document(run), indent=2, ensure_ascii=False))
         return 0
     for name, text in _header(run):
-        click.echo(f"{name + ':':<9} {text}")
+        write(f"{name + ':':<9} {text}")
     if run.atoms:
-        click.echo()
-        print_table(_table(run))
+        write()
+        print_table(
+            _grid(run, (), short=False),
+            _grid(run, (), short=True),
+            _grid(run, ("started",), short=True),
+            _grid(run, ("started", "took", "attempts"), short=True),
+        )
     _print_failures(run, verbose=session.verbose)
     return 0
 
@@ -73,29 +89,39 @@ def _counts(run: RunView) -> str:
     return f"{len(run.atoms)}: {states}" if states else "0"
 
 
-def _table(run: RunView) -> Table:
-    table = table_of("atom", "state", "attempts", "took", "started", "note", right=("attempts", "took"))
-    for atom in run.atoms:
-        took = "" if atom.duration_s is None else took_text(atom.duration_s)
-        started = "" if atom.started_at is None else time_text(atom.started_at)
-        attempts = str(atom.attempts) if atom.attempts else ""
-        table.add_row(atom.name, state_text(atom.state), attempts, took, started, _note(atom))
-    return table
+def _grid(run: RunView, left_out: Collection[str], *, short: bool) -> Grid:
+    columns = [column for column in _COLUMNS if column.name not in left_out]
+    cells = [_cells(atom, short=short) for atom in run.atoms]
+    return Grid(columns, [[row[column.name] for column in columns] for row in cells])
+
+
+def _cells(atom: AtomView, *, short: bool) -> dict[str, Text]:
+    """Return what stands in each column."""
+    time = short_time_text if short else time_text
+    return {
+        "atom": Text(atom.name),
+        "state": state_text(atom.state),
+        "attempts": Text(str(atom.attempts) if atom.attempts else ""),
+        "took": Text("" if atom.duration_s is None else took_text(atom.duration_s)),
+        "started": Text("" if atom.started_at is None else time(atom.started_at)),
+        "note": Text(_note(atom)),
+    }
 
 
 def _note(atom: AtomView) -> str:
     failure = atom.revert_failure or atom.failure
     if failure is not None:
-        return first_line(str(failure))
-    return "" if atom.progress is None else f"{atom.progress:.0%}"
+        return failure_line(failure.type, failure.message)
+    under_way = atom.state in UNFINISHED_ATOMS and atom.progress is not None
+    return f"{atom.progress:.0%}" if under_way else ""
 
 
 def _print_failures(run: RunView, *, verbose: bool) -> None:
     for atom in run.failed:
-        click.echo()
+        write()
         for what, failure in (("failed", atom.failure), ("revert failed", atom.revert_failure)):
             if failure is not None:
                 place = f" ({atom.place})" if atom.place else ""
-                click.echo(f"{what}: {atom.name}{place}: {failure}")
+                write(f"{what}: {atom.name}{place}: {failure}")
                 if verbose:
-                    click.echo(failure.traceback, nl=False)
+                    write(failure.traceback, nl=False)

@@ -27,6 +27,12 @@ def time_text(at: float) -> str:
     return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def short_time_text(at: float) -> str:
+    """Return a moment of this year to the minute, of another year to the day."""
+    moment = datetime.fromtimestamp(at).astimezone()
+    return moment.strftime("%m-%d %H:%M" if moment.year == datetime.now().astimezone().year else "%Y-%m-%d")
+
+
 def value_text(value: object) -> str:
     """Return a value as one line of at most `VALUE_MAX` characters, whatever its ``__repr__`` does."""
     try:
@@ -36,7 +42,11 @@ def value_text(value: object) -> str:
     return text if len(text) <= VALUE_MAX else f"{text[:VALUE_MAX]}... ({len(text)} characters)"
 
 
-def first_line(text: str) -> str:
-    """Return the first line of a text, marked when there are more."""
-    first, newline, _ = text.strip().partition("\n")
-    return f"{first} ..." if newline else first
+def failure_line(kind: str, message: str, where_more: str = "") -> str:
+    """Return a failure's type and the first line of its message, whole: ``ValueError: bad (+2 lines)``."""
+    lines = message.strip().splitlines()
+    if not lines:
+        return kind
+    count = len(lines) - 1
+    more = f" (+{count} line{'' if count == 1 else 's'}{where_more})" if count else ""
+    return f"{kind}: {lines[0]}{more}"

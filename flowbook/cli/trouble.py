@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import sysconfig
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -15,10 +17,15 @@ import click
 
 from flowbook.atoms.signature import place_at
 from flowbook.cli.session import Session
-from flowbook.exceptions import FlowbookError, InternalError, StorageError, UsageError
+from flowbook.cli.streams import write
+from flowbook.exceptions import CompilationFailure, FlowbookError, InternalError, StorageError, UsageError, WrongType
 
 _PACKAGE: Final = str(Path(__file__).resolve().parents[1])
 _LIBRARIES: Final = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
+
+
+_INPUT: Final = re.compile(r"store=\{(?P<quote>['\"])(?P<symbol>.+?)(?P=quote): \.\.\.\}")
+"""How a wiring error tells programs to give an input."""
 
 
 class Parts(NamedTuple):
@@ -77,12 +84,12 @@ def in_code_of(target: str) -> Iterator[None]:
 def tell(error: BaseException, session: Session) -> None:
     """Print an error to stderr in its four parts, and its traceback when the session is verbose."""
     parts = parts_of(error, session)
-    click.echo(f"{_red(f'error[{parts.code}]')}: {parts.what}", err=True)
+    write(f"{_red(f'error[{parts.code}]')}: {parts.what}", err=True)
     for name, text in (("where", parts.where), ("why", parts.why), ("do", parts.todo)):
         if text:
-            click.echo(f"  {name}: {text}", err=True)
+            write(f"  {name}: {text}", err=True)
     if session.verbose:
-        click.echo(_traceback_of(error), err=True, nl=False)
+        write(_traceback_of(error), err=True, nl=False)
 
 
 def parts_of(error: BaseException, session: Session) -> Parts:
@@ -94,7 +101,8 @@ def parts_of(error: BaseException, session: Session) -> Parts:
         return Parts(InternalError.code, f"{type(error).__name__}: {error}", session.where, why, InternalError().todo)
     where = error.where or _place_of_cause(error) or session.where
     why = error.why or _general_why(error)
-    return Parts(error.code, str(error), where, why, error.todo or session.todo or _general_todo(error))
+    what = _INPUT.sub(r"--store \g<symbol>=...", str(error))
+    return Parts(error.code, what, where, why, error.todo or session.todo or _general_todo(error))
 
 
 def place_in_code(error: BaseException) -> str:
@@ -134,9 +142,18 @@ def _general_why(error: FlowbookError) -> str:
 
 
 def _general_todo(error: FlowbookError) -> str:
-    if isinstance(error, StorageError):
-        return "see that the storage is as it should be, then try again: a run continues where it stopped"
-    return "flowbook --help shows the verbs, flowbook VERB --help their options"
+    match error:
+        case CompilationFailure():
+            symbols = dict.fromkeys(found["symbol"] for found in _INPUT.finditer(str(error)))
+            inputs = " ".join(f"--store {symbol}=..." for symbol in symbols)
+            return f"give {inputs} to flowbook run" if inputs else "mend the flow at these places"
+        case WrongType():
+            returned = ": see what the function returns" if error.got == "None" else ""
+            return f"give {error.wanted}{returned}"
+        case StorageError():
+            return "see that the storage is as it should be, then try again: a run continues where it stopped"
+        case _:
+            return "flowbook --help shows the verbs, flowbook VERB --help their options"
 
 
 def _parts_of_usage(error: click.ClickException) -> Parts:
@@ -146,10 +163,18 @@ def _parts_of_usage(error: click.ClickException) -> Parts:
     why = next((text for kind, text in kinds.items() if isinstance(error, kind)), "it is no word that is known here")
     if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter):
         why = "the value does not fit"
-    near = [f"did you mean {name!r}?" for name in getattr(error, "possibilities", None) or ()]
-    todo = getattr(error, "hint", "") or (near[0] if near else f"see {path} --help")
+    todo = getattr(error, "hint", "") or _near(error) or f"see {path} --help"
     what = error.message if isinstance(error, click.NoSuchOption) else error.format_message()
     return Parts(UsageError.code, what.partition(" Did you mean")[0], path, why, todo)
+
+
+def _near(error: click.ClickException) -> str:
+    """Return the option that was probably meant; click also takes those for near that share no more than dashes."""
+    if not isinstance(error, click.NoSuchOption):
+        return ""
+    word = error.option_name.lstrip("-")
+    near = (name for name in error.possibilities or () if get_close_matches(word, [name.lstrip("-")]))
+    return next((f"did you mean {name!r}?" for name in near), "")
 
 
 def _traceback_of(error: BaseException) -> str:

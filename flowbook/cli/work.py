@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shlex
 import time
 from collections.abc import Iterator
@@ -10,21 +9,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-import click
-
 from flowbook.cli.exits import Exit, exit_of_state
 from flowbook.cli.interrupts import Interrupts
 from flowbook.cli.progress import Display, Tally, choose, display_for
 from flowbook.cli.session import Session
-from flowbook.cli.texts import first_line, took_text, value_text
+from flowbook.cli.streams import write
+from flowbook.cli.texts import failure_line, took_text, value_text
 from flowbook.engines.engine import Engine
-from flowbook.engines.opening import Resumed
 from flowbook.events import ANY, Notice
-from flowbook.exceptions import FlowbookError
+from flowbook.exceptions import FlowbookError, NotFound
+from flowbook.failure import Failure
 from flowbook.states import FINISHED, AtomState, FlowState
 from flowbook.views.endings import Ending, Failed, ending_of
 
-LOG: Final = logging.getLogger("flowbook")
 RESULTS_SHOWN: Final = 50
 FAILURES_SHOWN: Final = 20
 
@@ -53,13 +50,15 @@ def work(engine: Engine, session: Session, hints: Hints, *, how: str) -> Exit:
     resume = hints.command("resume", allow=True)
     last_words = f"stopped at once; what was saved is safe\n  resume: {resume}" if hints.keeps else "stopped at once"
     quiet = choose(how) == "quiet"
+    engine.notifier.register(FlowState.RUNNING, lambda notice: display.entered())
     engine.atom_notifier.register(ANY, display.hear)
     try:
-        with _shown(display), Interrupts(engine, display, last_words):
+        with _shown(display, session), Interrupts(engine, display, last_words):
             for _ in engine.run_iter():
                 pass
+            display.entered()  # where it was finished before, it has not been RUNNING
     except KeyboardInterrupt:
-        click.echo(last_words, err=True)
+        write(last_words, err=True)
         return Exit.INTERRUPTED
     if not quiet or engine.state is not FlowState.SUCCESS:
         _summarise(engine, tally, hints, session)
@@ -69,44 +68,36 @@ def work(engine: Engine, session: Session, hints: Hints, *, how: str) -> Exit:
 
 
 def _tally(engine: Engine) -> Tally:
+    plan, storage = engine.compilation.plan, engine.storage
+
     def why(notice: Notice) -> str:
+        failure: Failure | None = None
         if notice.state == AtomState.FAILURE:
-            return first_line(str(engine.storage.get_failures().get(notice.atom, "")))
-        if notice.state == AtomState.REVERT_FAILURE:
-            return first_line(str(engine.storage.get_revert_failures().get(notice.atom, "")))
-        return ""
+            failure = storage.get_failures().get(notice.atom)
+        elif notice.state == AtomState.REVERT_FAILURE:
+            failure = storage.get_revert_failures().get(notice.atom)
+        return "" if failure is None else failure_line(failure.type_names[0], failure.message)
 
     def saved() -> int:
         return engine.resumed.saved if engine.resumed else 0
 
-    plan = engine.compilation.plan
-    return Tally(engine.run_id, plan.flow_name, plan.atom_count, why, saved)
+    def progress(atom: str) -> float | None:
+        told = storage.run.metadata.get(plan.index[atom], {}).get("progress")
+        return told if isinstance(told, int | float) else None
+
+    return Tally(engine.run_id, plan.flow_name, plan.atom_count, why, saved, progress)
 
 
 @contextmanager
-def _shown(display: Display) -> Iterator[None]:
-    """Show the display, and through it what the library logs: once, whatever the user's code has set up."""
-    handler, propagated = _ToDisplay(display), LOG.propagate
-    LOG.addHandler(handler)
-    LOG.propagate = False
+def _shown(display: Display, session: Session) -> Iterator[None]:
+    """Show the display, and through it what else there is to say."""
+    before, session.say = session.say, display.say
     display.open()
     try:
         yield
     finally:
         display.close()
-        LOG.removeHandler(handler)
-        LOG.propagate = propagated
-
-
-class _ToDisplay(logging.Handler):
-    def __init__(self, display: Display) -> None:
-        super().__init__(logging.WARNING)
-        self._display = display
-
-    def emit(self, record: logging.LogRecord) -> None:
-        args = record.args if isinstance(record.args, tuple) else ()
-        prefix = "" if any(isinstance(one, Resumed) for one in args) else f"{record.levelname.lower()}: "
-        self._display.say(f"{prefix}{record.getMessage()}")
+        session.say = before
 
 
 # -- the summary --
@@ -115,14 +106,14 @@ class _ToDisplay(logging.Handler):
 def _summarise(engine: Engine, tally: Tally, hints: Hints, session: Session) -> None:
     ending = ending_of(engine, tally.touched)
     if not tally.touched and engine.state in FINISHED and engine.resumed is None:
-        click.echo(f"run {ending.run} was finished before; --rerun runs it again", err=True)
-    click.echo(_headline(ending, time.time() - tally.began), err=True)
+        write(f"run {ending.run} was finished before; --rerun runs it again", err=True)
+    write(_headline(ending, time.time() - tally.began), err=True)
     for failed in ending.failed[:FAILURES_SHOWN]:
         _tell_failure(failed, session)
     if len(ending.failed) > FAILURES_SHOWN:
-        click.echo(f"  and {len(ending.failed) - FAILURES_SHOWN} more failures", err=True)
+        write(f"  and {len(ending.failed) - FAILURES_SHOWN} more failures", err=True)
     for name, text in _ways_on(ending, hints):
-        click.echo(f"  {name + ':':<8} {text}", err=True)
+        write(f"  {name + ':':<8} {text}", err=True)
 
 
 def _headline(ending: Ending, took_s: float) -> str:
@@ -133,14 +124,19 @@ def _headline(ending: Ending, took_s: float) -> str:
 def _tell_failure(failed: Failed, session: Session) -> None:
     what = "revert failed" if failed.reverting else "failed"
     place = f" ({failed.place})" if failed.place else ""
-    click.echo(f"  {what}: {failed.atom}{place}: {first_line(str(failed.failure))}", err=True)
+    failure, more = failed.failure, "" if session.verbose else ", -v shows them"
+    write(f"  {what}: {failed.atom}{place}: {failure_line(failure.type, failure.message, more)}", err=True)
     if session.verbose:
-        click.echo(failed.failure.traceback, err=True, nl=False)
+        write(failure.traceback, err=True, nl=False)
 
 
 def _ways_on(ending: Ending, hints: Hints) -> Iterator[tuple[str, str]]:
     if not hints.keeps:
-        yield "results", "were kept in memory only; --backend sqlite:///runs.db keeps them"
+        keeps = "--backend sqlite:///runs.db keeps"
+        if ending.state is FlowState.SUCCESS:
+            yield "results", f"were kept in memory only; {keeps} them"
+        else:
+            yield "record", f"was kept in memory only, so this run cannot be resumed; {keeps} it"
         return
     yield "results", hints.keeps
     yield "look", hints.command("show")
@@ -151,13 +147,15 @@ def _ways_on(ending: Ending, hints: Hints) -> Iterator[tuple[str, str]]:
 
 
 def _tell_results(engine: Engine) -> None:
-    """Print what the flow provides to stdout, a line each."""
+    """Print what the flow provides to stdout, a line each; what has no value, as it was added later, is left out."""
     symbols = list(engine.compilation.plan.providers)
     for symbol in symbols[:RESULTS_SHOWN]:
         try:
             text = value_text(engine.storage.fetch(symbol))
+        except NotFound:
+            continue
         except FlowbookError as error:
             text = f"<{error}>"
-        click.echo(f"{symbol} = {text}")
+        write(f"{symbol} = {text}")
     if len(symbols) > RESULTS_SHOWN:
-        click.echo(f"{len(symbols) - RESULTS_SHOWN} more results are left out here", err=True)
+        write(f"{len(symbols) - RESULTS_SHOWN} more results are left out here", err=True)

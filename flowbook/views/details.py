@@ -21,7 +21,7 @@ from flowbook.persistence import codec
 from flowbook.persistence.backend import Backend, FlowRecords, Query
 from flowbook.persistence.changes import MISSING, Inline, Row
 from flowbook.persistence.records import AtomDetail, FlowDetail
-from flowbook.states import AtomState
+from flowbook.states import UNFINISHED_ATOMS, AtomState
 from flowbook.views.runs import OwnerView, owner_of
 
 
@@ -41,7 +41,8 @@ class FailureView:
 class AtomView:
     """One atom of a run. ``attempts`` counts executions of this round; times are seconds since the epoch.
 
-    ``duration_s`` is that of the last attempt that ended. ``result`` is in its stored form.
+    ``duration_s`` is that of the last attempt that ended. ``progress`` (0 to 1) is what the attempt under way has
+    told, 1 after SUCCESS, None otherwise. ``result`` is in its stored form.
     """
 
     name: str
@@ -134,7 +135,7 @@ def _atom(detail: FlowDetail, name: str, plan: Mapping[str, Any]) -> AtomView:
         atom = AtomDetail.from_row(name, {})
     ended = [row for row in atom.attempts if row.get("ended_at") is not None and row.get("round", 0) == atom.round]
     last = ended[-1] if ended else None
-    under_way = atom.state in (AtomState.RUNNING, AtomState.REVERTING)
+    under_way = atom.state in UNFINISHED_ATOMS
     return AtomView(
         name,
         plan.get("kind", "task"),
@@ -145,13 +146,20 @@ def _atom(detail: FlowDetail, name: str, plan: Mapping[str, Any]) -> AtomView:
         atom.more.get("started_at") or None,
         None if last is None or under_way else last["ended_at"],
         None if last is None else _duration_s(last),
-        atom.metadata.get("progress"),
+        _progress(atom),
         tuple(plan.get("provides", ())),
         plan.get("place", ""),
         stored(atom.result),
         failure_of(atom.failure),
         failure_of(atom.more.get("revert_failure")),
     )
+
+
+def _progress(atom: AtomDetail) -> float | None:
+    """Return how far an atom is; what an attempt told is of no interest any more when that has ended."""
+    if atom.state in UNFINISHED_ATOMS:
+        return atom.metadata.get("progress")
+    return 1.0 if atom.state == AtomState.SUCCESS else None
 
 
 def _duration_s(attempt: Row) -> float:

@@ -106,6 +106,12 @@ class Waiting:
                 return text
         raise AssertionError(f"{word!r} was never said: {text}")
 
+    def hang_up(self, stream: str) -> None:
+        """Stop reading ``stdout`` or ``stderr``."""
+        pipe = getattr(self.process, stream)
+        pipe.close()
+        setattr(self.process, stream, None)
+
     def let_go(self) -> None:
         """Let the second atom, which waits, go on."""
         with open(self.folder / "gate", "w", encoding="utf-8") as gate:
@@ -118,7 +124,7 @@ class Waiting:
     def end(self) -> Ended:
         """Wait for the end of the process."""
         out, err = self.process.communicate(timeout=TIMEOUT_S)
-        return Ended(self.process.returncode, out, err or "")
+        return Ended(self.process.returncode, out or "", err or "")
 
 
 def effects(folder: Path) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from acceptance.command_line import STEPS, Waiting, effects, environment, flowbook
+from acceptance.command_line import COMMAND, STEPS, TIMEOUT_S, Waiting, effects, environment, flowbook
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +41,7 @@ class Stuck(Reserve):
 
 @task
 def charge():
-    raise ValueError("no money")
+    raise ValueError("no money\\nnone at all\\nnowhere")
 
 reverted = LinearFlow("reverted").add(Reserve("reserve"), charge)
 failed = LinearFlow("failed").add(Reserve("reserve"), Stuck("stuck"), charge)
@@ -99,7 +101,49 @@ def test_other_inputs_for_a_recorded_run_are_refused(folder: Path) -> None:
     assert flowbook(folder, *words, "times=2").code == 0
     ended = flowbook(folder, *words, "times=3")
     assert ended.code == 2
-    assert "error[FB106]" in ended.err
+    assert ended.err.startswith("error[FB106]")
+
+
+def test_a_changed_flow_is_refused_on_demand_and_else_told_once_beside_what_is_saved(folder: Path) -> None:
+    words = "run", "hello.py::flow", "--run-id", "r1"
+    assert flowbook(folder, *words).code == 0
+    more = """flow.add(task(lambda: 2, name="more", provides="more"))"""
+    (folder / "hello.py").write_text(f"{HELLO}\n{more}\n", encoding="utf-8")
+    refused = flowbook(folder, *words, "--on-change", "refuse")
+    assert refused.code == 2
+    assert refused.err.startswith("error[FB107]")
+    again = flowbook(folder, *words)
+    assert (again.code, again.out) == (0, "greeting = 'hello world'\n")
+    assert again.err.count("'more' is new") == 1
+    resumed = flowbook(folder, "resume", "r1", "--allow", "hello.py")
+    assert resumed.err.count("hello.py has changed") == 1
+    assert resumed.err.count("warning: ") == again.err.count("warning: ") + 1
+
+
+def test_a_run_that_succeeded_can_be_looked_at_without_its_code(folder: Path) -> None:
+    assert flowbook(folder, "run", "hello.py::flow", "--run-id", "r1").code == 0
+    refused = flowbook(folder, "resume", "r1")
+    assert refused.code == 2
+    assert "flowbook show r1 --json shows its results" in refused.err
+    assert "shows its results" not in flowbook(folder, "resume", "r1", "--rerun").err
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_reader_that_goes_away_stops_no_run(tmp_path: Path, stream: str) -> None:
+    waiting = Waiting(tmp_path)
+    waiting.hang_up(stream)
+    waiting.let_go()
+    assert waiting.end().code == 0
+    assert effects(tmp_path) == ["first", "second", "third"]
+
+
+def test_nobody_reads_and_the_exit_code_is_still_that_of_the_run(folder: Path) -> None:
+    read, written = os.pipe()
+    os.close(read)
+    command = [*COMMAND, "run", "failing.py::reverted"]
+    done = subprocess.run(command, cwd=folder, env=environment(), stdout=written, stderr=written, timeout=TIMEOUT_S)
+    os.close(written)
+    assert done.returncode == 3
 
 
 def test_a_reverted_run_exits_with_3_and_names_the_failure(folder: Path) -> None:
@@ -107,7 +151,20 @@ def test_a_reverted_run_exits_with_3_and_names_the_failure(folder: Path) -> None
     assert (ended.code, ended.out) == (3, "")
     assert "REVERTED: run r1 of 'reverted': 1 reverted, 1 failed" in ended.err
     assert "failed: charge (failing.py:" in ended.err
-    assert "ValueError: no money" in ended.err
+    assert "ValueError: no money (+2 lines, -v shows them)" in ended.err
+
+
+def test_verbose_shows_all_lines_of_a_failure(folder: Path) -> None:
+    ended = flowbook(folder, "run", "failing.py::reverted", "-v")
+    assert "ValueError: no money\nnone at all\nnowhere\n" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [("hello.py::flow", "results: were kept in memory only"), ("failing.py::reverted", "record:  was kept in memory")],
+)
+def test_a_run_in_memory_says_what_is_lost(folder: Path, target: str, says: str) -> None:
+    assert says in flowbook(folder, "run", target, "--backend", "memory:").err
 
 
 def test_a_failed_run_exits_with_1_and_names_both_failures(folder: Path) -> None:
@@ -162,7 +219,7 @@ def test_a_run_of_a_living_owner_is_refused_unless_taken_over(tmp_path: Path) ->
     waiting = Waiting(tmp_path)
     refused = flowbook(tmp_path, "resume", "r1", "--allow", "steps.py")
     assert refused.code == 6
-    assert "error[FB302]" in refused.err
+    assert refused.err.startswith("error[FB302]")
     shown = flowbook(tmp_path, "show", "r1")
     assert "owner:" in shown.out
     assert "interrupted" not in shown.out

@@ -5,16 +5,18 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
+import subprocess
 import termios
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from acceptance.command_line import TIMEOUT_S, Waiting
+from acceptance.command_line import COMMAND, STEPS, TIMEOUT_S, Waiting, effects, environment, flowbook
 
 pytestmark = pytest.mark.slow
 
@@ -32,9 +34,15 @@ class Terminal:
             assert select.select([self.master], [], [], TIMEOUT_S)[0], f"{word!r} was not shown: {self.text}"
             self.text += os.read(self.master, 65536).decode()
 
-    def close(self) -> None:
+    def hang_up(self) -> None:
+        """Be no terminal any more: writing to it fails from now on."""
         os.close(self.master)
-        os.close(self.slave)
+        self.master = -1
+
+    def close(self) -> None:
+        for end in (self.master, self.slave):
+            if end >= 0:
+                os.close(end)
 
 
 @pytest.fixture
@@ -82,3 +90,31 @@ def test_a_terminal_that_cannot_move_gets_plain_lines(tmp_path: Path, terminal: 
     waiting.let_go()
     assert waiting.end().code == 0
     assert "\x1b" not in terminal.text
+
+
+def test_a_terminal_that_goes_away_stops_no_run(tmp_path: Path, terminal: Terminal) -> None:
+    waiting = Waiting(tmp_path, stderr=terminal.slave, TERM="xterm")
+    terminal.read_until("RUNNING    second")
+    terminal.hang_up()
+    waiting.let_go()
+    ended = waiting.end()
+    assert (ended.code, ended.out) == (0, "a = 1\nb = 2\nc = 20\n")
+    assert effects(tmp_path) == ["first", "second", "third"]
+
+
+@pytest.mark.parametrize(
+    ("words", "first_words"),
+    [(["list"], ["run", "another-id-0123456789", "0123456789ab"]), (["show", "0123"], ["first", "second", "third"])],
+)
+def test_tables_have_one_line_for_each_row_and_names_to_copy(
+    tmp_path: Path, terminal: Terminal, words: list[str], first_words: list[str]
+) -> None:
+    (tmp_path / "steps.py").write_text(STEPS, encoding="utf-8")
+    for run_id in ("0123456789ab", "another-id-0123456789"):
+        assert flowbook(tmp_path, "run", "steps.py::flow", "--run-id", run_id).code == 0
+    command = [*COMMAND, *words]
+    env = environment(TERM="xterm")
+    subprocess.run(command, cwd=tmp_path, env=env, stdout=terminal.slave, timeout=TIMEOUT_S, check=True)
+    terminal.read_until(first_words[-1])
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).split() for line in terminal.text.splitlines()]
+    assert [line[0] for line in lines if line][-3:] == first_words

@@ -9,6 +9,7 @@ import pytest
 
 from flowbook.atoms import Task, task
 from flowbook.engines import load
+from flowbook.engines.context import current
 from flowbook.exceptions import NotFound
 from flowbook.flows import LinearFlow
 from flowbook.persistence import Backend, fetch
@@ -70,6 +71,27 @@ def test_a_run_is_viewed_with_its_atoms_in_the_order_of_the_plan(backend: Backen
     assert str(paid.failure) == "ValueError: no money"
     assert str(reserve.revert_failure) == "OSError: cannot undo"
     assert view.failed == (reserve, paid)
+
+
+def test_progress_is_that_of_an_attempt_under_way_and_1_after_success() -> None:
+    backend = fetch("memory:")
+    told: list[float | None] = []
+
+    @task
+    def half() -> None:
+        current().update_progress(0.5)
+        told.append(view_run(backend, "half").atoms[0].progress)
+
+    @task
+    def breaks() -> None:
+        current().update_progress(0.5)
+        raise ValueError("no money")
+
+    run(backend, "half", half)
+    run(backend, "breaks", half.atom(name="first"), breaks)
+    assert told[0] == 0.5
+    assert view_run(backend, "half").atoms[0].progress == 1.0
+    assert [atom.progress for atom in view_run(backend, "breaks").atoms] == [None, None]
 
 
 def test_views_are_frozen(backend: Backend) -> None:

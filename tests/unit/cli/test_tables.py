@@ -1,0 +1,40 @@
+"""Tables fit the terminal as far as they can, and never at the cost of what is to be copied."""
+
+from __future__ import annotations
+
+import pytest
+from rich.text import Text
+
+from flowbook.cli.tables import Column, Grid, print_table, width_of
+
+ID = "0123456789abcdef"
+
+
+def grid(*columns: Column, row: tuple[str, ...]) -> Grid:
+    return Grid(columns, [[Text(cell) for cell in row]])
+
+
+def test_what_may_be_cut_is_cut_to_the_room_there_is() -> None:
+    widths = grid(Column("run"), Column("flow", least=4), row=(ID, "a long name")).widths_within(24)
+    assert widths == [16, 6]
+    assert width_of(widths) == 24
+
+
+def test_the_widest_is_cut_first_and_none_below_its_least() -> None:
+    drawn = grid(Column("a", least=2), Column("b", least=3), row=("x" * 9, "y" * 6))
+    assert drawn.widths_within(10) == [4, 4]
+    assert drawn.widths_within(1) == [2, 3]
+
+
+def test_what_may_not_be_cut_stays_whole_where_there_is_no_room() -> None:
+    assert grid(Column("run"), row=(ID,)).widths_within(3) == [16]
+
+
+def test_wide_characters_take_two_cells() -> None:
+    assert grid(Column("run"), row=("流れ",)).widths() == [4]
+
+
+def test_a_pipe_gets_the_first_of_several_grids_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    wide, narrow = Column("flow", least=4), Column("run")
+    print_table(grid(wide, row=("x" * 300,)), grid(narrow, row=(ID,)))
+    assert capsys.readouterr().out.splitlines()[1].rstrip() == "x" * 300
