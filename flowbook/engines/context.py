@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -32,13 +33,13 @@ class Context:
     @property
     def idempotency_key(self) -> str:
         """A text that is the same for every attempt of this atom in this round, and for no other."""
-        parts = (self.run, self.atom, self.direction.value, str(self.round))
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+        parts = (self.run, self.atom, self.direction.value, self.round)
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
     def update_progress(self, progress: float) -> None:
         """Record how far the attempt has come, from 0.0 to 1.0 (what lies outside is clamped)."""
         if self._report is not None:
-            self._report(min(1.0, max(0.0, progress)))
+            self._report(min(1.0, max(0.0, float(progress))))
 
     def __reduce__(self) -> tuple[type[Context], tuple[str, str, Direction, int, int]]:
         """Travel without the way back to this process's engine."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -17,16 +17,16 @@ from flowbook.atoms.task import Task
 from flowbook.clock import Clock
 from flowbook.engines import opening
 from flowbook.engines.context import Context, Outcome
-from flowbook.engines.core.messages import Annotate, Begin, Event, Message, Start, Suspend
+from flowbook.engines.core.messages import Annotate, Begin, Message, Start, Suspend
 from flowbook.engines.core.run import Run
 from flowbook.engines.core.step import step
-from flowbook.engines.executors.base import Executor, attempt, ended
+from flowbook.engines.executors.base import Executor, abandon, attempt, ended
 from flowbook.engines.inbox import FLUSH_AFTER_S, Finished, Inbox, Item, Lost, Wish
 from flowbook.engines.options import Options
 from flowbook.engines.ownership import Ownership
 from flowbook.engines.storage import Storage
-from flowbook.events import Notice, Notifier
-from flowbook.exceptions import FlowbookError, InvalidState, StorageError
+from flowbook.engines.telling import Teller
+from flowbook.exceptions import FlowbookError, FlowFailed, InvalidState, StorageError
 from flowbook.failure import Failure
 from flowbook.flows.compilation import Compilation
 from flowbook.persistence.backend import Backend
@@ -52,8 +52,8 @@ class Engine:
         self.compilation = compilation
         self.run_id = options.run_id
         self.storage = Storage(backend, options.run_id, compilation.plan)
-        self.notifier = Notifier()
-        self.atom_notifier = Notifier()
+        self._teller = Teller(options.run_id, compilation.plan)
+        self.notifier, self.atom_notifier = self._teller.notifier, self._teller.atom_notifier
         self.resumed: opening.Resumed | None = None
         self.differences: Sequence[str] = ()
         self._options = options
@@ -64,7 +64,8 @@ class Engine:
         self._in_flight: dict[Start, Future[Outcome]] = {}
         self._answered: list[Change] = []  # takes the posted requests that were heard off their list
         self._flushed_at = 0.0
-        self._interrupt: KeyboardInterrupt | None = None
+        self._stop: BaseException | None = None  # why the flow is being suspended, if it is an error
+        self._unhanded: Sequence[Start] = ()  # starts that no executor took
 
     @property
     def state(self) -> FlowState:
@@ -74,8 +75,9 @@ class Engine:
     def run(self) -> None:
         """Run the flow until it is finished or suspended; a finished one is not run again (unless ``rerun``).
 
-        Raises the exception of the task that failed, when it is one and happened here, else WrappedFailure;
-        FlowOwned, OwnershipLost and the other storage errors, after which the logbook is as last committed.
+        Raises the exception of the task that failed, when it is one and happened here, else WrappedFailure; storage
+        errors, after which the logbook is as last committed; DecodeError and NotPossible when an attempt cannot be
+        handed over, after suspending the flow; FlowChanged, InputsChanged, EncodeError and TooLarge on entry.
         """
         for _ in self.run_iter():
             pass
@@ -89,7 +91,7 @@ class Engine:
         if not self._entry.acquire(blocking=False):
             raise InvalidState("run the engine", "it is running already")
         try:
-            self._inbox, self._interrupt = Inbox(), None
+            self._inbox, self._stop, self._unhanded = Inbox(), None, ()
             known = self.state in FINISHED and not self._options.rerun
             if not known and not opening.look(self.storage, self._inputs, self._options):
                 with self._owned(), self._executing() as executor:
@@ -98,14 +100,14 @@ class Engine:
             if self._options.closes_backend:
                 self.storage.backend.close()
             self._entry.release()
-        if self._interrupt is not None:
-            raise self._interrupt
+        if self._stop is not None:
+            raise self._stop
         yield self.state
 
     def suspend(self) -> None:
         """Ask the running engine to stop: attempts that run end and are saved, no other is started.
 
-        May be called from any thread, from listeners and from signal handlers; ignored when nothing runs.
+        May be called from any thread, listeners and signal handlers; ignored when nothing runs.
         """
         self._inbox.wish_suspend()
 
@@ -118,8 +120,8 @@ class Engine:
     @contextmanager
     def _owned(self) -> Iterator[None]:
         ownership = Ownership(self.storage, current_owner(), self._inbox, self._options.lease_s)
-        ownership.enter(take_over=self._options.take_over)
         try:
+            ownership.enter(take_over=self._options.take_over)
             yield
         finally:
             ownership.leave()
@@ -130,6 +132,7 @@ class Engine:
         try:
             yield executor
         finally:
+            abandon(self._in_flight.values())
             self._in_flight.clear()
             executor.shutdown()
 
@@ -163,23 +166,31 @@ class Engine:
             while run.in_flight:
                 self._decide(run, self._receive(run))
             raise
+        except BaseException:
+            self.storage.forget()  # what was decided and not committed has not happened
+            raise
 
     def _decide(self, run: Run, messages: Sequence[Message]) -> Sequence[Start]:
         """Take a step, commit it, tell how it ended; return what to start, unless a suspend came first."""
         while True:
-            run.listening = bool(self.notifier) or bool(self.atom_notifier)
+            run.listening = bool(self._teller)
             decision = step(run, messages)
             self.storage.commit(decision.changes + self._answered)
             self._answered = []
-            self._tell(run, decision.endings)
+            self._teller.tell(decision.endings, run.now)
             if not (decision.starts and self._inbox.suspend_wished):
-                self._tell(run, decision.startings)
+                self._teller.tell(decision.startings, run.now)
                 return decision.starts
             messages = [self._suspension(decision.starts)]
 
-    def _perform(self, run: Run, starts: Iterable[Start], executor: Executor) -> None:
-        for start in starts:
-            self._in_flight[start] = future = self._submit(run, start, executor)
+    def _perform(self, run: Run, starts: Sequence[Start], executor: Executor) -> None:
+        for number, start in enumerate(starts):
+            try:
+                self._in_flight[start] = future = self._submit(run, start, executor)
+            except FlowbookError as error:  # nothing is wrong with the task: suspend, so that it can be tried again
+                self._stop, self._unhanded = error, starts[number:]
+                self.suspend()
+                return
             future.add_done_callback(partial(self._inbox.put_finished, start))
 
     def _submit(self, run: Run, start: Start, executor: Executor) -> Future[Outcome]:
@@ -190,7 +201,7 @@ class Engine:
             return ended(Outcome())
         try:
             arguments = self.storage.arguments(start.node, start.direction)
-        except FlowbookError as error:
+        except FlowFailed as error:
             return ended(Outcome(failure=Failure.from_exception(error)))
         report = partial(self._report, run, start.node, threading.get_ident())
         context = Context(self.run_id, task.name, start.direction, start.round, start.attempt, report)
@@ -215,18 +226,22 @@ class Engine:
         try:
             return self._inbox.take_all()
         except KeyboardInterrupt as error:
-            if self._interrupt is not None:
+            if self._stop is not None:
                 raise
-            self._interrupt = error
-            self.suspend()
-            return ()
+            self._stop = error
+            self.suspend()  # an ending that was taken out when the interrupt came is told again
+            return [Finished(start, future) for start, future in self._in_flight.items() if future.done()]
 
     def _suspension(self, starts: Sequence[Start] = ()) -> Suspend:
-        """Return the wish to suspend; attempts that are queued and can be cancelled are withdrawn like ``starts``."""
-        cancelled = [start for start, future in self._in_flight.items() if future.cancel()]
+        """Return the wish to suspend, with ``starts`` and what is queued withdrawn.
+
+        Where an executor refused some, what it took is waited for, so that each entry gets further.
+        """
+        unhanded, self._unhanded = self._unhanded, ()
+        cancelled = [] if unhanded else [start for start, future in self._in_flight.items() if future.cancel()]
         for start in cancelled:
             del self._in_flight[start]
-        return Suspend(self._clock.now(), [*starts, *cancelled])
+        return Suspend(self._clock.now(), [*starts, *unhanded, *cancelled])
 
     def _annotations(self) -> list[Message]:
         return [Annotate(node, {"progress": told}) for node, told in self._inbox.take_progress().items()]
@@ -238,15 +253,3 @@ class Engine:
             self._flushed_at = self._clock.now()
             with suppress(StorageError):  # no failure of the task: the next commit carries it too, or fails as well
                 self._decide(run, self._annotations())
-
-    # -- telling --
-
-    def _tell(self, run: Run, events: Iterable[Event]) -> None:
-        plan = self.compilation.plan
-        for event in events:
-            told = (event.state, event.old, run.now, event.attempt)
-            if event.node is None:
-                self.notifier.notify(Notice(self.run_id, plan.flow_name, "flow", "", *told))
-            else:
-                atom = plan.atom(event.node)
-                self.atom_notifier.notify(Notice(self.run_id, plan.flow_name, atom.kind, atom.name, *told))

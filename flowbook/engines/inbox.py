@@ -61,7 +61,6 @@ class Inbox:
         self.suspend_wished = False
         self._progress: dict[int, float] = {}
         self._telling = threading.Lock()
-        self._taken: list[Item] = []
 
     def wish_suspend(self, request: str = "") -> None:
         """Ask the loop to suspend; may be called from any thread and from signal handlers."""
@@ -89,12 +88,10 @@ class Inbox:
     def take_all(self) -> list[Item]:
         """Wait for something, and return all that has come, in order.
 
-        Progress alone is held back for half a second, so that it is committed together with what follows. What was
-        taken when an interrupt comes is returned by the next call.
+        Progress alone is held back for half a second, so that it is committed together with what follows. An interrupt
+        may lose what was just taken.
         """
-        taken = self._taken
-        if not taken:
-            taken.append(self._queue.get())
+        taken = [self._queue.get()]
         deadline = time.monotonic() + FLUSH_AFTER_S
         try:
             while isinstance(taken[-1], Progress):
@@ -102,5 +99,4 @@ class Inbox:
             while True:
                 taken.append(self._queue.get_nowait())
         except queue.Empty:
-            self._taken = []
             return taken

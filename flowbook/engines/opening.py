@@ -16,7 +16,16 @@ from flowbook.flows.plan import Plan, differences, plan_record, refused_versions
 from flowbook.persistence import codec
 from flowbook.persistence.backend import Backend, FlowRecords
 from flowbook.persistence.changes import Change, Delete, Put, Row
-from flowbook.states import FINISHED, UNFINISHED_ATOMS, AtomState, FlowState
+from flowbook.states import (
+    FINISHED,
+    UNFINISHED_ATOMS,
+    AtomEvent,
+    AtomState,
+    FlowEvent,
+    FlowState,
+    atom_after,
+    flow_after,
+)
 
 LOG = logging.getLogger("flowbook")
 
@@ -113,9 +122,12 @@ def reset(saved: FlowRecords, at: float) -> list[Change]:
     """Return the changes that begin a new round of a finished run: every atom is PENDING again, none is forgotten."""
     flow_id, row = next(iter(saved.kind("flow").items()))
     kept = {name: value for name, value in row.items() if name not in ("intention", "due")}
-    changes: list[Change] = [Put("flow", flow_id, {**kept, "state": FlowState.PENDING.value, "updated_at": at})]
+    state = flow_after(FlowState(row["state"]), FlowEvent.RESET)
+    changes: list[Change] = [Put("flow", flow_id, {**kept, "state": state.value, "updated_at": at})]
     for name, atom in saved.kind("atom").items():
-        changes.append(Put("atom", name, {"state": AtomState.PENDING.value, "round": atom.get("round", 0) + 1}))
+        before = AtomState(atom["state"])
+        after = before if before is AtomState.PENDING else atom_after(before, AtomEvent.RESET)
+        changes.append(Put("atom", name, {"state": after.value, "round": atom.get("round", 0) + 1}))
     return changes
 
 
@@ -174,8 +186,16 @@ def _same(recorded: Any, value: object, *, encodes: bool) -> bool:  # recorded: 
         return False
 
 
-def _canonical(document: object) -> str:
-    return json.dumps(document, sort_keys=True)
+def _canonical(document: Any) -> str:  # of a JSON document
+    """Return a text that is the same for values that differ in the order of their dictionaries alone."""
+    return json.dumps(_ordered(document), sort_keys=True)
+
+
+def _ordered(document: Any) -> Any:
+    if isinstance(document, dict):
+        inside = {key: _ordered(value) for key, value in document.items()}
+        return {"!dict": sorted(inside["!dict"], key=_canonical)} if "!dict" in inside else inside
+    return [_ordered(each) for each in document] if isinstance(document, list) else document
 
 
 def check_plan(storage: Storage, saved: FlowRecords, *, on_change: str) -> list[str]:

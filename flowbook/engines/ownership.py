@@ -7,13 +7,13 @@ import threading
 import time
 
 from flowbook.engines.inbox import Inbox, Lost
+from flowbook.engines.options import DEFAULT_LEASE_S
 from flowbook.engines.storage import Storage
 from flowbook.exceptions import OwnershipLost, StorageError
 from flowbook.persistence.owners import Owner
 
 LOG = logging.getLogger("flowbook")
 
-DEFAULT_LEASE_S = 30.0
 LOOK_EVERY_S = 1.0
 """How often the claim is renewed and posted requests are looked for (more often when a third of the lease is less)."""
 
@@ -33,20 +33,26 @@ class Ownership:
         """Claim the run and keep the claim renewed. Raises FlowOwned."""
         storage = self._storage
         storage.claim = storage.backend.claim(storage.key, self._owner, lease_s=self._lease_s, take_over=take_over)
-        self._thread = threading.Thread(target=self._keep, name=f"flowbook-claim-{storage.run_id}", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._keep, name=f"flowbook-claim-{storage.run_id}", daemon=True)
+        thread.start()
+        self._thread = thread
 
     def leave(self) -> None:
-        """Stop renewing and give the claim up; a claim that is lost or cannot be reached is left to its lease."""
+        """Stop renewing and give the claim up, also after half an entry.
+
+        A claim that is lost or cannot be reached is left to its lease: it hides no error that came before.
+        """
         self._left.set()
-        if self._thread is not None:
-            self._thread.join()
-        claim, self._storage.claim = self._storage.claim, None
-        if claim is not None:
-            try:
-                self._storage.backend.renew(claim, lease_s=0.0)
-            except StorageError as error:
-                LOG.warning("the claim on run %r could not be given up: %s", self._storage.run_id, error)
+        try:
+            if self._thread is not None:
+                self._thread.join()
+        finally:
+            claim, self._storage.claim = self._storage.claim, None
+            if claim is not None:
+                try:
+                    self._storage.backend.renew(claim, lease_s=0.0)
+                except Exception as error:
+                    LOG.warning("the claim on run %r could not be given up: %s", self._storage.run_id, error)
 
     def _keep(self) -> None:
         known: set[str] = set()
@@ -67,6 +73,9 @@ class Ownership:
                     return
                 LOG.warning("the claim on run %r could not be renewed: %s", self._storage.run_id, error)
                 continue
+            except Exception as error:  # whatever it is, the loop has to know that nobody renews any more
+                self._inbox.put(Lost(error))
+                return
             held_until = asked_at + self._lease_s
             for request in requests:
                 if request.id not in known and request.row.get("do") == "suspend":

@@ -65,6 +65,7 @@ def load(
         compilation = compile_flow(flow, given)
         _check_supported(compilation.plan)
         made: Engine = load_plugin(GROUP, engine)(compilation, opened, inputs, chosen)
+        made.make_executor().shutdown()  # what cannot be made is refused now, before anything is claimed
         if recorded is not None:
             made.storage.recorded_state = state_of(recorded)
             look(made.storage, inputs, chosen)  # results of a finished run can be read at once

@@ -29,7 +29,7 @@ class Results:
     def run(self) -> Run:
         """The state of the run as this process knows it. Raises InvalidState before there is any."""
         if self._run is None:
-            raise InvalidState("read the results", "the run has not begun")
+            raise InvalidState("read the results", "the run has not been entered")
         return self._run
 
     def get_flow_state(self) -> FlowState:

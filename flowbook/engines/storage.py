@@ -41,6 +41,7 @@ class Storage(Results):
         super().__init__(plan)
         self.claim: Claim | None = None
         self.commits = 0
+        self._gathered: dict[str, Failure] = {}
         self._refused: dict[int, object] = {}  # results that could not be stored, for the atoms' own reverts
 
     # -- the engine's half --
@@ -56,6 +57,8 @@ class Storage(Results):
         """Build the run from its records; atoms match by name, those that the flow no longer has are left alone."""
         flow_row = next(iter(records.kind("flow").values()))
         self.failures_of_gone = {}
+        self._gathered = {}
+        self._refused.clear()
         run = self._run = Run(self.plan, flow_row, owner=owner, window=window)
         run.inputs = {name: as_inline(row["value"]) for name, row in records.kind("input").items()}
         index = self.plan.index
@@ -75,6 +78,12 @@ class Storage(Results):
         if changes:
             self.claim = self.backend.commit(self.claim, changes)
             self.commits += 1
+            if self._run is not None:
+                self.recorded_state = self._run.flow_state
+
+    def forget(self) -> None:
+        """Let go of the run as this process knew it: only what was committed counts, until it is entered again."""
+        self._run = None
 
     def encode(self, value: object, what: str) -> Inline:
         """Return the handle of a value, encoded unless the backend keeps live objects.
@@ -96,6 +105,7 @@ class Storage(Results):
                 what = f"result of {self.plan.names[start.node]!r}"
                 result = self.encode(value, what) if executes or value is not None else None
                 absent = self.absent(start.node, value) if executes else None
+                self._refused.pop(start.node, None)
                 return Ended(start, at, result=result, absent=absent, began_at=began_at)
             except (EncodeError, TooLarge) as error:
                 failure = Failure.from_exception(error)
@@ -136,8 +146,14 @@ class Storage(Results):
             if "result" in takes:
                 arguments["result"] = self._own_result(node)
             if "flow_failures" in takes:
-                arguments["flow_failures"] = self.get_failures()
+                arguments["flow_failures"] = dict(self._flow_failures())
         return arguments
+
+    def _flow_failures(self) -> Mapping[str, Failure]:
+        """Return all failures so far, gathered when one has come since: a revert of many would gather them for each."""
+        if len(self._gathered) != len(self.failures_of_gone) + len(self.run.failure):
+            self._gathered = self.get_failures()
+        return self._gathered
 
     def _own_result(self, node: int) -> object:
         if node in self._refused:
@@ -154,6 +170,6 @@ def as_inline(value: Any) -> Inline:  # a row's field: a handle, or the JSON doc
 def _has(value: Any, index: int | str) -> bool:
     try:
         value[index]
-    except (LookupError, TypeError):
+    except Exception:  # indexing may be the user's code
         return False
     return True

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, wait
 from typing import Any, Protocol
 
 from flowbook.atoms.task import Task
@@ -30,6 +30,12 @@ class Executor(Protocol):
     def shutdown(self) -> None:
         """Give back what the executor made; what is queued is cancelled, what runs is waited for."""
         ...
+
+
+def abandon(futures: Iterable[Future[Outcome]]) -> None:
+    """Cancel what is queued and wait for what runs: nothing of a run goes on when its claim is given up."""
+    running = [future for future in futures if not future.cancel()]
+    wait(running)
 
 
 def ended(outcome: Outcome) -> Future[Outcome]:

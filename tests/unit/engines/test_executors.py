@@ -136,7 +136,10 @@ def test_what_cannot_execute_is_refused() -> None:
         engines.run(Say("a", []), executor="threads")
 
 
-@pytest.mark.parametrize("options", [{"max_workers": 0}, {"max_workers": "8"}, {"lease_s": 0}, {"lease_s": "long"}])
+@pytest.mark.parametrize(
+    "options",
+    [{"max_workers": 0}, {"max_workers": "8"}, {"lease_s": 0}, {"lease_s": "long"}, {"lease_s": float("nan")}],
+)
 def test_a_number_that_makes_no_sense_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(NotPossible, match=next(iter(options))):
         engines.load(Say("a", []), engine="parallel", **options)

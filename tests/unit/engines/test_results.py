@@ -53,7 +53,7 @@ def test_several_providers_of_a_symbol_come_back_as_a_list() -> None:
 
 def test_the_results_are_read_by_name_and_by_symbol(calls: list[str]) -> None:
     engine = engines.load(LinearFlow("f").add(Say("a", calls, provides="x")), {"y": 1})
-    with pytest.raises(InvalidState, match="the run has not begun"):
+    with pytest.raises(InvalidState, match="the run has not been entered"):
         engine.storage.fetch("x")
     engine.run()
     assert engine.storage.fetch("x") == engine.storage.get("a") == "a"

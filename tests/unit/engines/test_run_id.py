@@ -12,6 +12,7 @@ from flowbook import FlowState, LinearFlow, Task, UnorderedFlow, WrappedFailure,
 from flowbook.exceptions import FlowChanged, FlowOwned, InputsChanged, NotPossible
 from flowbook.persistence import Backend, fetch
 from flowbook.persistence.owners import Owner
+from flowbook.persistence.sql.backend import SqlBackend
 
 CALLS: list[str] = []
 FOREIGN = Owner(host="elsewhere", boot="another boot", namespace="another", pid=1, started=1, lock=1)
@@ -195,7 +196,9 @@ def test_inputs_in_another_order_are_the_same(backend: Backend) -> None:
     flow = chain(Noted("a"))
     engines.run(flow, {"x": {"a": 1, "b": {2, 3}}}, backend=backend, run_id="r")
     engines.run(flow, {"x": {"b": {3, 2}, "a": 1}}, backend=backend, run_id="r")
-    assert CALLS == ["a"]
+    engines.run(flow, {"y": {1: {"z": 0}, (2,): 2}}, backend=backend, run_id="r2")
+    engines.run(flow, {"y": {(2,): 2, 1: {"z": 0}}}, backend=backend, run_id="r2")
+    assert CALLS == ["a", "a"]
 
 
 def test_inputs_that_cannot_be_compared_are_other_inputs() -> None:
@@ -297,6 +300,8 @@ def test_a_chain_of_n_atoms_costs_n_and_one_commits(backend: Backend) -> None:
     engine.run()
     create = 1
     assert engine.storage.commits == 25 + 1 + create
+    if isinstance(backend, SqlBackend):
+        assert backend.transactions == 25 + 1 + create
 
 
 def test_a_failing_fan_reverts_what_ran_on_threads(backend: Backend) -> None:
