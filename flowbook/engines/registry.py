@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from typing import Any, Final, Unpack
 
 from flowbook.atoms.base import Atom
+from flowbook.engines.checking import checked
 from flowbook.engines.engine import Engine
 from flowbook.engines.factories import Factory, factory_of_callable, has_changed
 from flowbook.engines.opening import look, state_of
-from flowbook.engines.options import EngineOptions, Options, check_id
+from flowbook.engines.options import SCHEMA, EngineOptions, Options, check_id
 from flowbook.exceptions import FactoryMissing, NotFound, NotPossible, WrongType, did_you_mean
 from flowbook.flows.base import Flow
 from flowbook.flows.compilation import compile_flow
@@ -125,7 +126,7 @@ def load_from_run(
     """
     check_id("run_id", run_id)
     with _opened(backend) as opened:
-        row = opened.load(run_id, ("flow",)).kind("flow")[run_id]
+        row = checked(opened.load(run_id, ("flow",)), opened.url, SCHEMA).kind("flow")[run_id]
     if not isinstance(row.get("factory"), Mapping):
         raise FactoryMissing(run_id, "it was started from a flow object, and no factory was recorded")
     factory = Factory.from_row(row["factory"], run_id)
@@ -176,7 +177,7 @@ def _opened(backend: Storable) -> Iterator[Backend]:
 
 def _recorded(backend: Backend, run_id: str) -> FlowRecords | None:
     try:
-        return backend.load(run_id, ("flow", "input"))
+        return checked(backend.load(run_id, ("flow", "input")), backend.url, SCHEMA)
     except NotFound:
         return None
 

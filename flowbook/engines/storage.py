@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flowbook.engines.checking import checked
 from flowbook.engines.context import Outcome
 from flowbook.engines.core.arguments import sources
 from flowbook.engines.core.messages import Ended, Start
 from flowbook.engines.core.run import Run
+from flowbook.engines.options import SCHEMA
 from flowbook.engines.results import UNCHANGING, Results, live
 from flowbook.exceptions import EncodeError, InvalidState, NotFound, TooLarge
 from flowbook.failure import Failure
@@ -47,11 +49,15 @@ class Storage(Results):
     # -- the engine's half --
 
     def read(self, kinds: Sequence[str] = CURRENT) -> FlowRecords | None:
-        """Return what the logbook holds of this run (by default all but its history); None when it holds nothing."""
+        """Return what the logbook holds of this run (by default all but its history); None when it holds nothing.
+
+        Raises Damaged and NewerSchema for records that no engine of this version writes so.
+        """
         try:
-            return self.backend.load(self.run_id, kinds)
+            records = self.backend.load(self.run_id, kinds)
         except NotFound:
             return None
+        return checked(records, self.backend.url, SCHEMA)
 
     def restore(self, records: FlowRecords, *, owner: str = "", window: int = 1) -> Run:
         """Build the run from its records; atoms match by name, those that the flow no longer has are left alone."""

@@ -11,11 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flowbook.engines.checking import checked
 from flowbook.engines.factories import Factory
 from flowbook.engines.opening import unpack_plan
+from flowbook.engines.options import SCHEMA
 from flowbook.engines.results import live
 from flowbook.engines.storage import as_inline
-from flowbook.exceptions import FlowbookError, NotFound
+from flowbook.exceptions import Damaged, FlowbookError, NotFound
 from flowbook.failure import Failure
 from flowbook.persistence import codec
 from flowbook.persistence.backend import Backend, FlowRecords, Query
@@ -85,10 +87,10 @@ class RunView:
 
 
 def view_run(backend: Backend, run_id: str) -> RunView:
-    """Return all that the logbook tells of a run. Raises NotFound, and Damaged for what cannot be read."""
-    records = backend.load(run_id)
+    """Return all that the logbook tells of a run. Raises NotFound, Damaged and NewerSchema."""
+    records = checked(backend.load(run_id), backend.url, SCHEMA)
     detail = FlowDetail.from_records(records)
-    atoms = tuple(_atoms(detail, _planned(records)))
+    atoms = tuple(_atoms(detail, _planned(records, backend.url)))
     return RunView(
         detail.id,
         detail.book,
@@ -96,7 +98,7 @@ def view_run(backend: Backend, run_id: str) -> RunView:
         detail.state,
         detail.created_at,
         detail.updated_at,
-        _owner(backend, run_id),
+        _owner(backend, detail),
         _factory(detail.row, run_id),
         {name: stored(row.get("value")) for name, row in records.kind("input").items()},
         dict(Counter(atom.state for atom in atoms)),
@@ -104,10 +106,10 @@ def view_run(backend: Backend, run_id: str) -> RunView:
     )
 
 
-def _owner(backend: Backend, run_id: str) -> OwnerView | None:
-    found = (summary for summary in backend.find(Query(prefix=run_id)) if summary.flow == run_id)
-    summary = next(found, None)
-    return None if summary is None else owner_of(summary)
+def _owner(backend: Backend, detail: FlowDetail) -> OwnerView | None:
+    at = detail.created_at  # narrows the query to this run and those of the same moment
+    summaries = backend.find(Query(prefix=detail.id, since=at, until=at))
+    return next((owner_of(summary) for summary in summaries if summary.flow == detail.id), None)
 
 
 def _factory(row: Row, run_id: str) -> str:
@@ -115,10 +117,23 @@ def _factory(row: Row, run_id: str) -> str:
     return str(Factory.from_row(factory, run_id)) if isinstance(factory, Mapping) else ""
 
 
-def _planned(records: FlowRecords) -> Sequence[Mapping[str, Any]]:
+def _planned(records: FlowRecords, url: str) -> Sequence[Mapping[str, Any]]:
+    """Return what the recorded plan says of each atom. Raises Damaged when it says no such thing."""
     row = records.kind("plan").get("plan")
-    atoms: Sequence[Mapping[str, Any]] = [] if row is None else unpack_plan(row).get("atoms", [])
+    atoms = [] if row is None else unpack_plan(row).get("atoms")
+    if not isinstance(atoms, list) or not all(map(_is_planned_atom, atoms)):
+        raise Damaged(url, f"plan 'plan' of run {records.flow!r}: its atoms are not readable")
     return atoms
+
+
+def _is_planned_atom(atom: object) -> bool:
+    return (
+        isinstance(atom, Mapping)
+        and isinstance(atom.get("name"), str)
+        and all(isinstance(atom.get(name, ""), str) for name in ("kind", "place"))
+        and isinstance(provides := atom.get("provides", []), list)
+        and all(isinstance(symbol, str) for symbol in provides)
+    )
 
 
 def _atoms(detail: FlowDetail, planned: Sequence[Mapping[str, Any]]) -> list[AtomView]:
@@ -158,7 +173,8 @@ def _atom(detail: FlowDetail, name: str, plan: Mapping[str, Any]) -> AtomView:
 def _progress(atom: AtomDetail) -> float | None:
     """Return how far an atom is; what an attempt told is of no interest any more when that has ended."""
     if atom.state in UNFINISHED_ATOMS:
-        return atom.metadata.get("progress")
+        told = atom.metadata.get("progress")
+        return told if isinstance(told, int | float) and 0 <= told <= 1 else None
     return 1.0 if atom.state == AtomState.SUCCESS else None
 
 

@@ -71,24 +71,18 @@ def find_id(backend: Backend, word: str) -> str:
 
     Raises NotFound, with ids that come near, when there is none or when there are several.
     """
+    try:
+        return backend.load(word, ("flow",)).flow
+    except NotFound:
+        pass
     found = [summary.flow for summary in backend.find(Query(prefix=word, limit=_IDS_LOOKED_AT))] if word else []
-    if word in found:
-        return word
     match found:
         case []:
             raise NotFound("run", word, [one.flow for one in backend.find(Query(limit=_IDS_LOOKED_AT))])
         case [only]:
             return only
         case several:
-            return _exact(backend, word, several)
-
-
-def _exact(backend: Backend, word: str, several: Sequence[str]) -> str:
-    """Return ``word`` where it is an id behind many newer ones that begin with it. Raises NotFound."""
-    try:
-        return backend.load(word, ("flow",)).flow
-    except NotFound:
-        raise Ambiguous(word, several) from None
+            raise Ambiguous(word, several)
 
 
 class Ambiguous(NotFound):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -90,3 +92,19 @@ def test_show_says_when_nobody_works_on_a_run_any_more(tmp_path: Path) -> None:
     shown = flowbook(tmp_path, "show", "r1").out
     assert "RUNNING (interrupted: nobody works on it)" in shown
     assert "(gone) since" in shown
+
+
+def test_show_names_what_is_damaged(folder: Path) -> None:
+    (logbook,) = folder.glob("*.db")
+    with closing(sqlite3.connect(logbook)) as database, database:
+        database.execute(
+            "update records set data = json_set(data, '$.metadata', 5) where kind = 'atom' and key = 'second'"
+        )
+    ended = flowbook(folder, "show", "two")
+    assert (ended.code, ended.out) == (5, "")
+    what, where, why, todo = ended.err.splitlines()
+    assert what == "error[FB307]: a stored record is damaged"
+    assert logbook.name in where
+    assert why == "  why: atom 'second' of run 'two': metadata is 5"
+    assert todo.startswith("  do: ")
+    assert flowbook(folder, "show", "one").code == 0
