@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from itertools import accumulate
 from traceback import format_exception
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
@@ -15,7 +17,12 @@ _Named = TypeVar("_Named", type[BaseException], str)
 
 
 BRIEF_MESSAGE_MAX = 300
-"""How many characters of a message its brief form keeps."""
+BRIEF_MESSAGE_MAX_BYTES = 450
+BRIEF_NAMES_MAX_BYTES = 300
+"""How many characters of a message its brief form keeps, and how long that and the names of types are as JSON.
+
+With what stands around them that is less than 900 bytes.
+"""
 
 NOTED_FAILURES_MAX = 5
 NOTED_TRACEBACK_MAX = 4_000
@@ -131,9 +138,12 @@ class Failure:
         return None
 
     def brief(self) -> Failure:
-        """Return the picture without arguments, traceback and causes, its message cut: what always finds room."""
+        """Return the picture without arguments, traceback and causes, its texts cut: what always finds room.
+
+        The first and the last name of a type stay, of those between them as many as there is room for.
+        """
         message = self.message if len(self.message) <= BRIEF_MESSAGE_MAX else self.message[:BRIEF_MESSAGE_MAX] + "…"
-        return Failure(self.type_names, message)
+        return Failure(_brief_names(self.type_names), _cut(message, BRIEF_MESSAGE_MAX_BYTES))
 
     def matches(self, other: Failure) -> bool:
         """Say whether both picture the same exception, causes included; arguments are left aside."""
@@ -248,7 +258,10 @@ def _message(exception: BaseException) -> str:
 
 def _arguments(exception: BaseException) -> tuple[object, ...] | None:
     """Return the exception's arguments, or None when its class hides them."""
-    args: object = getattr(exception, "args", None)
+    try:
+        args: object = exception.args
+    except Exception:  # it is the caller's code
+        return None
     return args if type(args) is tuple else None
 
 
@@ -259,6 +272,41 @@ def _traceback_text(exception: BaseException | None, traceback: TracebackType | 
         return "".join(format_exception(type(exception), exception, traceback, chain=False))
     except Exception as error:  # it asks the caller's __str__, and reads files of source
         return f"<no traceback: formatting it raised {type(error).__name__}>"
+
+
+def _brief_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    names = tuple(map(_without_surrogates, names))
+    if sum(map(_size_bytes, names)) <= BRIEF_NAMES_MAX_BYTES:
+        return names
+    ends = [_cut(name, BRIEF_NAMES_MAX_BYTES // 3) for name in (names[0], *names[1:][-1:])]
+    room = BRIEF_NAMES_MAX_BYTES - sum(map(_size_bytes, ends))
+    kept = []
+    for name in names[1:-1]:
+        size = _size_bytes(name)
+        if size <= room:
+            kept.append(name)
+            room -= size
+    return (ends[0], *kept, *ends[1:])
+
+
+def _cut(text: str, most_bytes: int) -> str:
+    """Return ``text``, or as much of its beginning as takes at most so many bytes as JSON."""
+    text = _without_surrogates(text[: most_bytes + 1])
+    if _size_bytes(text) <= most_bytes:
+        return text
+    around = _size_bytes("")
+    sizes = accumulate((_size_bytes(char) - around for char in text), initial=_size_bytes("…"))
+    return text[: sum(size <= most_bytes for size in sizes) - 1] + "…"
+
+
+def _without_surrogates(text: str) -> str:
+    """Return ``text`` in what UTF-8 can write: anything else is stored in a longer form."""
+    return text.encode(errors="replace").decode()
+
+
+def _size_bytes(text: str) -> int:
+    """Return how long a text and the comma behind it are as JSON."""
+    return len(json.dumps(text, ensure_ascii=False).encode()) + 1
 
 
 def _check_row(row: object, newest: int) -> None:

@@ -111,5 +111,8 @@ def place_at(file: str, line: int) -> str:
     """Return ``file:line``, relative to the current directory if the file lies in it; nothing for no file."""
     if not file:
         return ""
-    here = os.path.join(os.getcwd(), "")
+    try:
+        here = os.path.join(os.getcwd(), "")
+    except OSError:  # the directory is gone
+        here = ""
     return f"{file.removeprefix(here)}:{line}"

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from typing import Final
 
 import click
-from rich.text import Text
 
 from flowbook.cli.options import backend_option, json_option, open_backend
 from flowbook.cli.session import Session, verbose_option
 from flowbook.cli.streams import write
-from flowbook.cli.tables import Column, Grid, owner_text, print_table, state_text
+from flowbook.cli.tables import STATE_STYLES, Column, Grid, owner_text, print_table
 from flowbook.cli.texts import short_time_text, time_text
 from flowbook.states import FlowState
 from flowbook.views.documents import list_document
@@ -30,7 +29,7 @@ Examples:
 _COLUMNS: Final = (
     Column("run"),
     Column("flow", least=8),
-    Column("state"),
+    Column("state", styles=STATE_STYLES),
     Column("atoms", right=True),
     Column("created"),
     Column("updated"),
@@ -65,7 +64,7 @@ def list_runs(
     if as_json:
         write(json.dumps(list_document(rows), indent=2, ensure_ascii=False))
     elif rows:
-        print_table(*_grids(rows))
+        print_table(_grids(rows))
     else:
         write("no runs are recorded here" if not (states or book) else "no run matches", err=True)
     if more:
@@ -73,10 +72,11 @@ def list_runs(
     return 0
 
 
-def _grids(rows: Sequence[RunRow]) -> list[Grid]:
-    """Return the table in full, and narrower and narrower."""
-    narrower = [_grid(rows, _LEFT_OUT_FIRST[:count], short=True) for count in range(len(_LEFT_OUT_FIRST) + 1)]
-    return [_grid(rows, (), short=False), *narrower]
+def _grids(rows: Sequence[RunRow]) -> Iterator[Grid]:
+    """Yield the table in full, and narrower and narrower."""
+    yield _grid(rows, (), short=False)
+    for count in range(len(_LEFT_OUT_FIRST) + 1):
+        yield _grid(rows, _LEFT_OUT_FIRST[:count], short=True)
 
 
 def _grid(rows: Sequence[RunRow], left_out: Collection[str], *, short: bool) -> Grid:
@@ -85,16 +85,16 @@ def _grid(rows: Sequence[RunRow], left_out: Collection[str], *, short: bool) -> 
     return Grid(columns, [[row[column.name] for column in columns] for row in cells])
 
 
-def _cells(row: RunRow, *, short: bool) -> dict[str, Text]:
+def _cells(row: RunRow, *, short: bool) -> dict[str, str]:
     """Return what stands in each column."""
     time = short_time_text if short else time_text
     return {
-        "run": Text(row.id),
-        "flow": Text(row.name),
-        "state": state_text(row.state),
-        "atoms": Text(str(row.atoms)),
-        "created": Text(time(row.created_at)),
-        "updated": Text(time(row.updated_at)),
-        "book": Text(row.book),
-        "owner": Text(owner_text(row.owner)),
+        "run": row.id,
+        "flow": row.name,
+        "state": row.state,
+        "atoms": str(row.atoms),
+        "created": time(row.created_at),
+        "updated": time(row.updated_at),
+        "book": row.book,
+        "owner": owner_text(row.owner),
     }

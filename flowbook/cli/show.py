@@ -8,12 +8,11 @@ from contextlib import closing
 from typing import Final
 
 import click
-from rich.text import Text
 
 from flowbook.cli.options import backend_option, json_option, open_backend, run_named
 from flowbook.cli.session import Session, verbose_option
 from flowbook.cli.streams import write
-from flowbook.cli.tables import Column, Grid, owner_text, print_table, state_text
+from flowbook.cli.tables import STATE_STYLES, Column, Grid, owner_text, print_table
 from flowbook.cli.texts import failure_line, short_time_text, time_text, took_text
 from flowbook.states import FINISHED, UNFINISHED_ATOMS, FlowState
 from flowbook.views.details import AtomView, RunView, view_run
@@ -28,7 +27,7 @@ Examples:
 
 _COLUMNS: Final = (
     Column("atom"),
-    Column("state"),
+    Column("state", styles=STATE_STYLES),
     Column("attempts", right=True),
     Column("took", right=True),
     Column("started"),
@@ -54,12 +53,7 @@ def show(context: click.Context, run_id: str, as_json: bool, backend: str) -> in
         write(f"{name + ':':<9} {text}")
     if run.atoms:
         write()
-        print_table(
-            _grid(run, (), short=False),
-            _grid(run, (), short=True),
-            _grid(run, ("started",), short=True),
-            _grid(run, ("started", "took", "attempts"), short=True),
-        )
+        print_table(_grids(run))
     _print_failures(run, verbose=session.verbose)
     return 0
 
@@ -89,22 +83,29 @@ def _counts(run: RunView) -> str:
     return f"{len(run.atoms)}: {states}" if states else "0"
 
 
+def _grids(run: RunView) -> Iterator[Grid]:
+    """Yield the table in full, and narrower and narrower."""
+    yield _grid(run, (), short=False)
+    for left_out in ((), ("started",), ("started", "took", "attempts")):
+        yield _grid(run, left_out, short=True)
+
+
 def _grid(run: RunView, left_out: Collection[str], *, short: bool) -> Grid:
     columns = [column for column in _COLUMNS if column.name not in left_out]
     cells = [_cells(atom, short=short) for atom in run.atoms]
     return Grid(columns, [[row[column.name] for column in columns] for row in cells])
 
 
-def _cells(atom: AtomView, *, short: bool) -> dict[str, Text]:
+def _cells(atom: AtomView, *, short: bool) -> dict[str, str]:
     """Return what stands in each column."""
     time = short_time_text if short else time_text
     return {
-        "atom": Text(atom.name),
-        "state": state_text(atom.state),
-        "attempts": Text(str(atom.attempts) if atom.attempts else ""),
-        "took": Text("" if atom.duration_s is None else took_text(atom.duration_s)),
-        "started": Text("" if atom.started_at is None else time(atom.started_at)),
-        "note": Text(_note(atom)),
+        "atom": atom.name,
+        "state": atom.state,
+        "attempts": str(atom.attempts) if atom.attempts else "",
+        "took": "" if atom.duration_s is None else took_text(atom.duration_s),
+        "started": "" if atom.started_at is None else time(atom.started_at),
+        "note": _note(atom),
     }
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Final
+from unicodedata import category
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from flowbook.cli.streams import write
@@ -18,8 +20,9 @@ _PIPE_WIDTH: Final = 10_000
 """In a pipe nothing is cut: lines are as long as they need."""
 
 _GAP: Final = 2
+_NO_CHARACTERS: Final = ("Cc", "Cs")  # the categories of what moves the cursor, or cannot be written
 
-_STYLES: Final = {
+STATE_STYLES: Final = {
     "SUCCESS": "green",
     "FAILURE": "red",
     "REVERT_FAILURE": "red",
@@ -32,11 +35,15 @@ _STYLES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column. On a narrow terminal it is cut, to ``least`` characters at worst; None: it is always whole."""
+    """A column. On a narrow terminal it is cut, to ``least`` characters at worst; None: it is always whole.
+
+    ``styles`` has the colours of some texts; the texts say the same without.
+    """
 
     name: str
     right: bool = False
     least: int | None = None
+    styles: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +51,12 @@ class Grid:
     """A table to print: its columns, and rows with a cell for each of them."""
 
     columns: Sequence[Column]
-    rows: Sequence[Sequence[Text]]
+    rows: Sequence[Sequence[str]]
 
     def widths(self) -> list[int]:
         """Return how wide each column is where there is room."""
-        cells = [[column.name for column in self.columns], *([cell.plain for cell in row] for row in self.rows)]
-        return [max(Text(cell).cell_len for cell in column) for column in zip(*cells, strict=True)]
+        names = [column.name for column in self.columns]
+        return [max(map(_width, column)) for column in zip(names, *self.rows, strict=True)]
 
     def widths_within(self, room: int) -> list[int]:
         """Return the widths with which the table is at most ``room`` wide, or as narrow as it can be."""
@@ -67,11 +74,6 @@ def width_of(widths: Sequence[int]) -> int:
     return sum(widths) + _GAP * (len(widths) - 1)
 
 
-def state_text(state: str) -> Text:
-    """Return a state in its colour; the word says it, too."""
-    return Text(state, style=_STYLES.get(state, ""))
-
-
 def owner_text(owner: OwnerView | None) -> str:
     """Return who has claimed a run, and whether that owner is gone."""
     if owner is None:
@@ -79,33 +81,56 @@ def owner_text(owner: OwnerView | None) -> str:
     return f"{owner.name} (gone)" if owner.lives is False else owner.name
 
 
-def print_table(*grids: Grid) -> None:
+def print_table(grids: Iterable[Grid]) -> None:
     """Print the first of the grids that fits on the terminal, or the last; to a pipe the first.
 
     What does not fit even so is printed over the edge, where the terminal wraps it: it can still be copied.
     """
     console = Console(highlight=False, markup=False)
     room = console.width if sys.stdout.isatty() else _PIPE_WIDTH
-    fitting = (grid for grid in grids if width_of(grid.widths_within(room)) <= room)
-    grid = next(fitting, grids[-1])
-    widths = grid.widths_within(room)
-    console.width = max(room, width_of(widths))
-    with console.capture() as captured:
-        console.print(_table(grid, widths))
-    for line in captured.get().splitlines():
-        write(line.rstrip())
+    for grid in grids:
+        widths = grid.widths_within(room)
+        if width_of(widths) <= room:
+            break
+    write("\n".join(_lines(grid, widths, console)))
 
 
-def _table(grid: Grid, widths: Sequence[int]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
-    for column, width in zip(grid.columns, widths, strict=True):
-        table.add_column(
-            column.name,
-            justify="right" if column.right else "left",
-            width=width,
-            no_wrap=True,
-            overflow="ellipsis",
-        )
-    for row in grid.rows:
-        table.add_row(*row)
-    return table
+def _lines(grid: Grid, widths: Sequence[int], console: Console) -> list[str]:
+    @cache  # of a state there are few, and of rows many
+    def coloured(text: str, style: str) -> str:
+        with console.capture() as captured:
+            console.print(Text(text, style=style), end="", soft_wrap=True)
+        return captured.get()
+
+    columns = list(zip(grid.columns, widths, strict=True))
+    head = [_cell(column.name, "bold", column, width, coloured) for column, width in columns]
+    rows = (
+        [
+            _cell(text, column.styles.get(text, ""), column, width, coloured)
+            for text, (column, width) in zip(row, columns, strict=True)
+        ]
+        for row in grid.rows
+    )
+    return [(" " * _GAP).join(cells).rstrip() for cells in (head, *rows)]
+
+
+def _cell(text: str, style: str, column: Column, width: int, coloured: Callable[[str, str], str]) -> str:
+    text = _in_one_line(text)
+    missing = width - _width(text)
+    if missing < 0:
+        text, missing = set_cell_size(text, width - 1) + "…", 0
+    shown = coloured(text, style) if style else text
+    return " " * missing + shown if column.right else shown + " " * missing
+
+
+def _width(text: str) -> int:
+    """Return how many characters of the terminal a text takes."""
+    text = _in_one_line(text)
+    return len(text) if text.isascii() else cell_len(text)
+
+
+def _in_one_line(text: str) -> str:
+    """Return a text with its control characters, line ends too, as they are written in Python."""
+    if text.isprintable():
+        return text
+    return "".join(ascii(char)[1:-1] if category(char) in _NO_CHARACTERS else char for char in text)

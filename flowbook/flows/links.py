@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
@@ -127,7 +128,7 @@ class Arcs:
         return len(self._parts[child].provides) + len(self._parts[child].reads)
 
     def _met(self, child: Child) -> set[str]:
-        return set().union(*self._earlier(child, self._parts[child].requires).values())
+        return {symbol for symbol in self._parts[child].requires if any(True for _ in self._earlier(child, symbol))}
 
     def add(self, source: Child, target: Child) -> None:
         """Link two children, once however often it is asked for."""
@@ -150,35 +151,38 @@ class Arcs:
 
     def seen_by(self, child: Child) -> list[tuple[Child, set[str]]]:
         """Return the siblings whose symbols ``child`` may read, and which symbols, farthest first."""
-        seen = self._earlier(child, self._parts[child].reads)
+        seen: dict[Child, set[str]] = {}
+        for symbol in self._parts[child].reads:
+            for provider in self._earlier(child, symbol):
+                seen.setdefault(provider, set()).add(symbol)
         return sorted(seen.items(), key=lambda item: self.rank[item[0]])
 
-    def _earlier(self, child: Child, symbols: set[str]) -> dict[Child, set[str]]:
-        """Return the siblings before ``child`` that provide some of ``symbols``, and which.
+    def _earlier(self, child: Child, symbol: str) -> Iterator[Child]:
+        """Yield the siblings before ``child`` that provide ``symbol``, which it reads."""
+        if symbol in self._far.masks:
+            return self._far.providers(child, symbol)
+        return (provider for provider in self.providers(symbol) if provider is not child)
 
-        Where all providers of a symbol are linked directly there is no search; else all that comes before ``child`` is
-        gathered, once.
+    @cached_property
+    def _far(self) -> _Far:
+        """Find the symbols that some child reads without being linked to each provider, and who comes before whom.
+
+        Of any other symbol, each provider is linked right before each reader: there is nothing to look for.
         """
-        found: dict[Child, set[str]] = {}
-        ancestors: set[Child] | None = None
-        for symbol in symbols:
-            for provider in self.providers(symbol):
-                if (provider, child) not in self._linked:
-                    ancestors = self._ancestors(child) if ancestors is None else ancestors
-                    if provider not in ancestors:
-                        continue
-                found.setdefault(provider, set()).add(symbol)
-        return found
+        readers: dict[str, list[Child]] = {}
+        for child, part in self._parts.items():
+            for symbol in part.reads & self._providers.keys():
+                readers.setdefault(symbol, []).append(child)
+        wanted = [symbol for symbol, children in readers.items() if not self._is_near(symbol, children)]
+        far = _Far({symbol: self._providers[symbol] for symbol in wanted})
+        if far.masks:
+            far.follow(self.order[: len(self.order) - self._stuck], self._before)
+        return far
 
-    def _ancestors(self, child: Child) -> set[Child]:
-        found: set[Child] = set()
-        waiting = list(self._before[child])
-        while waiting:
-            sibling = waiting.pop()
-            if sibling not in found:
-                found.add(sibling)
-                waiting += self._before[sibling]
-        return found
+    def _is_near(self, symbol: str, readers: list[Child]) -> bool:
+        """Say whether all ``readers`` are linked behind all other providers; in a cycle one may be behind itself."""
+        pairs = ((provider, child) for child in readers for provider in self._providers[symbol])
+        return all(pair in self._linked or (pair[0] is pair[1] and not self._stuck) for pair in pairs)
 
     def sort(self) -> list[Child]:
         """Bring the children into the order added, as far as links allow; return those of a cycle, if there is one."""
@@ -195,7 +199,7 @@ class Arcs:
                 if not missing[successor]:
                     heappush(ready, position[successor])
         stuck = [child for child in self.order if missing[child]]
-        self.order = done + stuck
+        self.order, self._stuck = done + stuck, len(stuck)
         self.rank = {child: rank for rank, child in enumerate(self.order)}
         return self._cycle(stuck) if stuck else []
 
@@ -208,6 +212,37 @@ class Arcs:
             child = next(other for other in self._before[child] if other in left)
         names = list(path)
         return [*reversed(names[names.index(child) :])]
+
+
+class _Far:
+    """Which of the wanted providers come before each child, near or far: one walk along the order finds it.
+
+    Each wanted provider is a bit; a child's number has the bits of all that come before it. ``masks`` has those of
+    the providers of each symbol. A child in a cycle or behind one counts as behind all, so that one mistake is not
+    told as several.
+    """
+
+    def __init__(self, wanted: Mapping[str, Sequence[Child]]) -> None:
+        self._wanted = list({child: None for providers in wanted.values() for child in providers})
+        self._bits = {child: 1 << at for at, child in enumerate(self._wanted)}
+        self.masks = {symbol: sum(self._bits[one] for one in providers) for symbol, providers in wanted.items()}
+        self._before: dict[Child, int] = {}
+
+    def follow(self, order: Iterable[Child], before: Mapping[Child, Sequence[Child]]) -> None:
+        """Gather what comes before each child, all of whose sources stand before it in ``order``."""
+        for child in order:
+            found = 0
+            for source in before[child]:
+                found |= self._before[source] | self._bits.get(source, 0)
+            self._before[child] = found
+
+    def providers(self, child: Child, symbol: str) -> Iterator[Child]:
+        """Yield those that come before ``child`` among the providers of ``symbol``."""
+        digits = f"{self._before.get(child, -1) & self.masks[symbol]:b}"[::-1]
+        at = digits.find("1")
+        while at >= 0:
+            yield self._wanted[at]
+            at = digits.find("1", at + 1)
 
 
 def _ambiguous(child: Child, symbol: str, givers: Sequence[Child]) -> Problem:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 from flowbook.clock import Clock, SystemClock, to_text
 from flowbook.exceptions import FlowOwned, NotFound, NotPossible, OwnershipLost
@@ -19,6 +20,9 @@ from flowbook.persistence.owners import Owner, current_owner
 from flowbook.persistence.texts import row_of, text_of
 
 _Kept = Row | str
+
+_NEAR_NAMES: Final = 100
+"""How many flows an error names where there is none of the name that was asked for."""
 
 
 class _Space:
@@ -110,9 +114,14 @@ class MemoryBackend(Backend):
     def _flow(self, flow: str) -> _Space:
         space = self._spaces.get(f"flow:{flow}")
         if space is None or not space.rows.get("flow"):
-            known = [_flow_of(key) for key, other in self._spaces.items() if other.rows.get("flow")]
-            raise NotFound("run", flow, [name for name in known if name is not None])
+            raise NotFound("run", flow, list(islice(self._newest_flows(), _NEAR_NAMES)))
         return space
+
+    def _newest_flows(self) -> Iterator[str]:
+        for key, space in reversed(self._spaces.items()):
+            flow = _flow_of(key) if space.rows.get("flow") else None
+            if flow is not None:
+                yield flow
 
     def _read(self, kind: str, key: str, kept: _Kept) -> dict[str, Any]:
         return row_of(kept, self.url, kind, key) if isinstance(kept, str) else _copied(kept)

@@ -10,6 +10,7 @@ import pytest
 
 from flowbook.exceptions import Damaged
 from flowbook.failure import Failure, WrappedFailure
+from flowbook.persistence import codec
 
 
 class PaymentRefused(LookupError):
@@ -273,3 +274,59 @@ def test_a_message_of_one_long_line_is_cut_in_the_notes() -> None:
 def test_an_error_about_brief_failures_has_no_tracebacks() -> None:
     error = WrappedFailure({"a": dived(0).brief()})
     assert [note for note in error.__notes__ if "Traceback" in note] == []
+
+
+def test_an_exception_that_cannot_say_its_arguments_has_a_failure() -> None:
+    class Secretive(Exception):
+        @property
+        def args(self) -> tuple[object, ...]:  # type: ignore[override]
+            raise RuntimeError("none of your business")
+
+    failure = Failure.from_exception(raised(Secretive()))
+    assert failure.arguments is None
+    assert failure.type_names[-1] == "Exception"
+
+
+LONG = [
+    "x" * 1000,
+    "\x00" * 300,
+    "\x00" * 73 + "x" * 10,
+    "\ud800" * 300,
+    "\U0001f600" * 300,
+    '"' * 300,
+    "a" * 299 + "\n\u6d41",
+]
+
+
+@pytest.mark.parametrize("message", LONG, ids=range(len(LONG)))
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("ValueError", "Exception"),
+        ("m.E" * 10_000, "Exception"),
+        ("m.E", "Exception" * 10_000),
+        tuple(f"m.E{number}" for number in range(10_000)),
+        ("\x00" * 300, "\ud800" * 300, "\U0001f600" * 300, "E" * 99, "\ud800" * 10),
+        tuple("\ud800" * 40),
+    ],
+    ids=["short", "long first", "long last", "many", "odd", "many odd"],
+)
+def test_a_brief_failure_is_under_900_bytes_as_json(names: tuple[str, ...], message: str) -> None:
+    brief = Failure(names, message).brief()
+    assert len(codec.encode(brief).encode()) < 900
+    assert len(brief.message) >= min(len(message), 70)  # of control characters, which take 6 bytes
+    assert brief.type_names[0][:10] == names[0][:10] or "\ud800" in names[0]
+    assert brief.type_names[-1][:10] == names[-1][:10] or "\ud800" in names[-1]
+
+
+def test_a_brief_failure_keeps_the_names_that_have_room() -> None:
+    names = ("m.Own", "m.Base" * 100, "ValueError", "Exception")
+    brief = Failure(names, "no").brief()
+    assert brief.type_names == ("m.Own", "ValueError", "Exception")
+    assert brief.message == "no"
+
+
+def test_a_failure_of_one_long_name_has_a_brief_form_of_one() -> None:
+    (name,) = Failure(("m.E" * 1000,), "").brief().type_names
+    assert name.startswith("m.Em.E")
+    assert name.endswith("…")

@@ -205,3 +205,13 @@ def test_a_task_with_a_name_of_its_own_that_was_not_made_is_told_so_too() -> Non
 
 def test_a_task_that_was_not_made_can_be_printed() -> None:
     assert repr(Silent(3)) == "<Silent>"
+
+
+def test_a_task_has_a_place_also_when_the_current_directory_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert Reserve("r").place.startswith(f"{__file__}:")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from rich.text import Text
+from rich.console import Console
 
 from flowbook.cli.tables import Column, Grid, print_table, width_of
 
@@ -11,7 +11,7 @@ ID = "0123456789abcdef"
 
 
 def grid(*columns: Column, row: tuple[str, ...]) -> Grid:
-    return Grid(columns, [[Text(cell) for cell in row]])
+    return Grid(columns, [row])
 
 
 def test_what_may_be_cut_is_cut_to_the_room_there_is() -> None:
@@ -36,5 +36,26 @@ def test_wide_characters_take_two_cells() -> None:
 
 def test_a_pipe_gets_the_first_of_several_grids_whole(capsys: pytest.CaptureFixture[str]) -> None:
     wide, narrow = Column("flow", least=4), Column("run")
-    print_table(grid(wide, row=("x" * 300,)), grid(narrow, row=(ID,)))
+    print_table([grid(wide, row=("x" * 300,)), grid(narrow, row=(ID,))])
     assert capsys.readouterr().out.splitlines()[1].rstrip() == "x" * 300
+
+
+def test_no_grid_is_made_behind_the_one_that_fits(capsys: pytest.CaptureFixture[str]) -> None:
+    grids = iter([grid(Column("run"), row=(ID,)), grid(Column("flow"), row=("never made",))])
+    print_table(grids)
+    assert capsys.readouterr().out == f"run\n{ID}\n"
+    assert len(list(grids)) == 1
+
+
+def test_a_row_is_one_line_whatever_stands_in_it(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table([grid(Column("flow"), Column("atoms", right=True), row=("a\n\x1b[1m\ud800流れ", "3"))])
+    head, row = capsys.readouterr().out.splitlines()
+    assert row == r"a\n\x1b[1m\ud800流れ      3"
+    assert len(head) == len(row) + 2  # which two of the characters are wider by
+
+
+def test_of_many_rows_each_state_is_coloured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    printed: list[object] = []
+    monkeypatch.setattr(Console, "print", lambda console, *what, **how: printed.extend(what))
+    print_table([Grid([Column("state", styles={"a": "red"})], [["a"], ["b"]] * 1000)])
+    assert list(map(str, printed)) == ["state", "a"]

@@ -253,6 +253,32 @@ def test_symbols_of_nested_graphs_are_looked_at_as_often_as_their_side_is_the_sm
     assert looked_at <= 4 * depth
 
 
+class Hashed(Task):
+    """Counts how often any of its kind is looked up."""
+
+    count = 0
+
+    def execute(self, x: object = None, **values: object) -> None: ...
+
+    def __hash__(self) -> int:
+        Hashed.count += 1
+        return id(self)
+
+
+@pytest.mark.parametrize("first", ["x", "y"], ids=["a far provider", "no provider before"])
+def test_readers_far_behind_a_provider_are_found_in_one_walk(first: str) -> None:
+    def looked_up(count: int) -> int:
+        flow = GraphFlow("f").add(Hashed("a", provides=(first, "t0")))
+        for number in range(count):
+            flow.add(Hashed(f"t{number}", requires=f"t{number}", provides=f"t{number + 1}"))
+        flow.add(Hashed("b", provides="y" if first == "x" else "x"))
+        before = Hashed.count
+        assert edge_count(plan_of(flow)) == count
+        return Hashed.count - before
+
+    assert looked_up(800) <= 2 * looked_up(400) + 100
+
+
 @pytest.mark.parametrize("collects", [True, False])
 def test_compiling_leaves_the_garbage_collector_as_it_was(collects: bool) -> None:
     was = gc.isenabled()

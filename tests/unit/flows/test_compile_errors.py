@@ -83,6 +83,13 @@ def test_a_cycle_by_symbols_is_refused_and_what_hangs_on_it_is_not_named() -> No
     assert re.search(r"circle: '[ab]' -> '[ab]' -> '[ab]'$", only_problem(flow).what)
 
 
+def test_a_cycle_within_a_flow_makes_none_around_it() -> None:
+    a, b = Step("a", requires="x", provides=("x", "y")), Step("b", requires="x")
+    inner = GraphFlow("inner").add(a, b).link(a, b).link(b, a)
+    flow = GraphFlow("outer").add(inner, Step("c", requires="y", provides="x"))
+    assert "the links of 'inner' go in a circle" in only_problem(flow).what
+
+
 def test_two_providers_of_a_required_symbol_in_a_graph_are_refused() -> None:
     flow = GraphFlow("f").add(Step("a", provides="x"), Step("b", provides="x"), Step("c", requires="x"))
     problem = only_problem(flow)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from flowbook.atoms import Task
 from flowbook.flows import Flow, GraphFlow, LinearFlow, UnorderedFlow
 from flowbook.flows.compilation import compile_flow
@@ -124,3 +126,34 @@ def test_many_readers_share_one_chain_of_providers() -> None:
     flow = LinearFlow("f").add(gives("a"), *[takes(f"c{number}") for number in range(5)])
     plan = compile_flow(flow).plan
     assert len({id(plan.execute_heads[plan.index[f"c{number}"]][0]) for number in range(5)}) == 1
+
+
+class Lenient(Task):
+    def execute(self, x: object = None) -> None: ...
+
+
+def test_a_far_provider_is_seen_on_each_way_that_leads_from_it_and_on_no_other() -> None:
+    a, b, d = gives("a"), gives("b"), gives("d")
+    m, c, e = Lenient("m"), Lenient("c"), Lenient("e")
+    flow = GraphFlow("f").add(a, b, d, m, c, e)
+    flow.link(a, m).link(m, c).link(b, c).link(c, d).link(b, e)
+    assert seen(flow) == ["b", "a"]
+    assert seen(flow, "m") == ["a"]
+    assert seen(flow, "e") == ["b"]
+
+
+def test_what_reads_and_gives_a_symbol_sees_the_far_ones_and_not_itself() -> None:
+    class Passing(Task):
+        def execute(self, x: object = None) -> None: ...
+
+    a, m, c = gives("a"), Step("m"), Passing("c", provides="x")
+    flow = GraphFlow("f").add(a, m, c, resolve_requires=False, resolve_existing=False)
+    assert seen(flow.link(a, m).link(m, c)) == ["a"]
+
+
+def test_many_far_providers_are_seen_the_nearest_first() -> None:
+    givers = [gives(f"a{number}") for number in range(100)]
+    flow = GraphFlow("f").add(*givers, Step("m"), Lenient("c"))
+    for one, other in pairwise(flow.children):
+        flow.link(one, other)
+    assert seen(flow) == [f"a{number}" for number in reversed(range(100))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flowbook.exceptions import EncodeError, FlowOwned
+from flowbook.exceptions import EncodeError, FlowOwned, NotFound
 from flowbook.persistence.changes import Inline, Put
 from flowbook.persistence.memory import MemoryBackend
 from flowbook.persistence.owners import current_owner
@@ -65,3 +65,12 @@ def test_many_flows_that_are_destroyed_leave_nothing_behind() -> None:
         backend.renew(claim, lease_s=0)
         backend.destroy(f"f{number}")
     assert backend._spaces == {}
+
+
+def test_a_run_that_is_not_there_costs_the_same_however_many_are() -> None:
+    backend = MemoryBackend()
+    for number in range(200):
+        begin(backend, f"f{number:03}")
+    with pytest.raises(NotFound) as caught:
+        backend.load("f")
+    assert caught.value.known == tuple(f"f{number}" for number in range(100, 200))
