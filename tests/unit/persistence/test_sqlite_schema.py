@@ -67,7 +67,8 @@ def test_the_migrations_lead_to_the_tables(path: Path) -> None:
     from alembic.migration import MigrationContext
 
     make_with_no_revision(path)
-    SqliteBackend(f"sqlite:///{path}").open()
+    with SqliteBackend(f"sqlite:///{path}"):
+        pass
     engine = create_engine(f"sqlite:///{path}")
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": SCHEMA.name})
