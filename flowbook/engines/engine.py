@@ -131,6 +131,9 @@ class Engine:
         executor = self.make_executor()
         try:
             yield executor
+        except (Exception, KeyboardInterrupt, SystemExit):
+            self.storage.forget()  # what was decided and not committed has not happened
+            raise
         finally:
             abandon(self._in_flight.values())
             self._in_flight.clear()
@@ -165,9 +168,6 @@ class Engine:
             self._decide(run, [*messages, self._suspension(starts)])
             while run.in_flight:
                 self._decide(run, self._receive(run))
-            raise
-        except BaseException:
-            self.storage.forget()  # what was decided and not committed has not happened
             raise
 
     def _decide(self, run: Run, messages: Sequence[Message]) -> Sequence[Start]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from typing import Any
@@ -220,3 +220,16 @@ def test_many_failures_are_told_to_every_revert() -> None:
     with pytest.raises(flowbook.WrappedFailure):
         engines.run(UnorderedFlow("f").add(*[Fail(f"f{i}") for i in range(5)]))
     assert told == [5] * 5
+
+
+def test_what_was_not_committed_when_an_iterator_is_closed_has_not_happened(backend: Backend, calls: list[str]) -> None:
+    engine = engines.load(chain(calls, "a"), backend=CrashAtCommit(backend, at=3, crash=full), run_id="r")
+    iterator = engine.run_iter()
+    assert isinstance(iterator, Generator)
+    assert [next(iterator), next(iterator)] == ["SCHEDULING", "WAITING"]
+    with pytest.raises(StorageFull):
+        iterator.close()
+    assert engine.state is FlowState.RUNNING
+    assert backend.load("r").kind("flow")["r"]["state"] == "RUNNING"
+    engine.run()
+    assert backend.load("r").kind("flow")["r"]["state"] == "SUCCESS"
