@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import json
-import pickle
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from traceback import format_exception
 from types import TracebackType
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, NoReturn, Self, TypeVar
 
 from flowbook.exceptions import Damaged, FlowFailed
+from flowbook.picturing import (
+    arguments_of,
+    chain_of,
+    message_of,
+    name_of,
+    names_of,
+    parts_of,
+    portable,
+    remade,
+    traceback_of,
+)
 
-_Named = TypeVar("_Named", type[BaseException], str)
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+_Named = type[BaseException] | str
+_Kind = TypeVar("_Kind", bound="Failure")
 
 
 BRIEF_MESSAGE_MAX = 300
@@ -32,38 +44,69 @@ NOTED_TRACEBACK_MAX = 4_000
 class Failure:
     """What is kept of an exception: its types, message, arguments, traceback and causes.
 
-    ``type_names`` begins with the exception's own class and ends with ``Exception`` or ``BaseException``;
-    builtins are bare, others ``module.QualName``. ``arguments`` is None when they could not be stored.
-    ``causes`` holds the chain of ``__cause__`` (or ``__context__``, unless suppressed), the nearest first.
-    ``exception`` is the live object, and None in a failure that was read from a logbook.
+    ``Failure()`` pictures the exception that is being handled, ``Failure(exc_info)`` that of ``sys.exc_info()``;
+    Raises TypeError when that is no `Exception`. With an ``exception_str`` it is made of the parts that are given.
+
+    ``type_names``, which iterating gives too, begins with the exception's own class and ends with ``Exception`` or
+    ``BaseException``; builtins are bare, others ``module.QualName``. ``exception_args`` is empty when the arguments
+    could not be stored. ``causes`` holds the chain of ``__cause__`` (or ``__context__``, unless suppressed), the
+    nearest first. ``exception`` is the live object, and None in a failure that was read from a logbook.
 
     A live exception refers to its traceback, whose frames keep their local variables alive: so does the
     failure that holds it.
     """
 
-    VERSION: ClassVar[int] = 1
+    DICT_VERSION: ClassVar[int] = 1
+    BASE_EXCEPTIONS: ClassVar[tuple[str, ...]] = ("BaseException", "Exception")
+    SCHEMA: ClassVar[Mapping[str, Any]] = {
+        "$defs": {
+            "failure": {
+                "type": "object",
+                "required": ["exc_type_names", "exception_str", "traceback_str"],
+                "properties": {
+                    "version": {"type": "integer", "minimum": 0},
+                    "exc_type_names": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+                    "exception_str": {"type": "string"},
+                    "traceback_str": {"type": "string"},
+                    "exc_args": {"type": ["array", "null"]},
+                    "causes": {"type": "array", "items": {"$ref": "#/$defs/failure"}},
+                },
+            }
+        },
+        "$ref": "#/$defs/failure",
+    }
+    """What `validate` asks of a dict, as JSON Schema; tuples are arrays too."""
+
     CAUSES_MAX: ClassVar[int] = 32
     MESSAGE_MAX: ClassVar[int] = 20_000
     TRACEBACK_MAX: ClassVar[int] = 100_000
 
-    __slots__ = ("_traceback", "_traceback_text", "arguments", "causes", "exception", "message", "type_names")
+    __slots__ = ("_traceback", "_traceback_str", "causes", "exception", "exception_args", "exception_str", "type_names")
 
     def __init__(
         self,
-        type_names: tuple[str, ...],
-        message: str,
+        exc_info: ExcInfo | tuple[None, None, None] | None = None,
         *,
-        arguments: tuple[object, ...] | None = None,
-        traceback_text: str = "",
-        causes: tuple[Failure, ...] = (),
+        exception_str: str | None = None,
+        exc_type_names: Iterable[str] = (),
+        exc_args: Iterable[object] = (),
+        traceback_str: str | None = "",
+        causes: Iterable[Failure] | None = (),
+        **unknown: object,
     ) -> None:
-        self.type_names = type_names
-        self.message = message
-        self.arguments = arguments
-        self.causes = causes
-        self.exception: BaseException | None = None
-        self._traceback: TracebackType | None = None
-        self._traceback_text: str | None = traceback_text
+        if unknown:
+            raise TypeError(f"Failure.__init__ got unexpected keyword argument(s): {', '.join(unknown)}")
+        if exception_str is None:
+            _picture(self, *_caught(sys.exc_info() if exc_info is None else exc_info))
+            return
+        self.type_names: tuple[str, ...] = tuple(exc_type_names)
+        self.exception_str: str = exception_str
+        self.exception_args: tuple[object, ...] = tuple(exc_args)
+        self.causes: tuple[Failure, ...] = tuple(causes or ())
+        _, exception, traceback = exc_info or (None, None, None)
+        self.exception: BaseException | None = exception
+        self._traceback: TracebackType | None = traceback
+        self._traceback_str: str | None = traceback_str or ""
 
     @classmethod
     def from_exception(cls, exception: BaseException) -> Self:
@@ -71,131 +114,170 @@ class Failure:
 
         A long message loses its end, a long traceback its beginning, a long chain of causes its far end.
         """
-        failure, *causes = [cls._of_one(each) for each in _with_causes(exception, cls.CAUSES_MAX)]
-        return failure._caused_by(causes)
-
-    @classmethod
-    def _of_one(cls, exception: BaseException) -> Self:
-        kind: type = type(exception)
-        message = _message(exception)[: cls.MESSAGE_MAX]
-        failure = cls(_type_names(kind), message, arguments=_arguments(exception))
-        failure.exception = exception
-        failure._traceback, failure._traceback_text = exception.__traceback__, None
+        failure = cls.__new__(cls)
+        _picture(failure, exception, exception.__traceback__)
         return failure
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """Return the failure that `to_row` took apart. Raises Damaged when ``row`` is no such row."""
-        causes = row.get("causes")
-        if not isinstance(causes, list):
-            raise Damaged("failure", "its causes are not a list")
-        return cls._of_own_row(row)._caused_by([cls._of_own_row(cause) for cause in causes])
+    def validate(cls, data: object) -> None:
+        """Raise InvalidFormat unless ``data`` has the form of `to_dict`, and all its types end in a base exception."""
+        for one in _checked(data):
+            if (root := one["exc_type_names"][-1]) not in cls.BASE_EXCEPTIONS:
+                raise InvalidFormat(f"its types end with {root!r}, not with one of {', '.join(cls.BASE_EXCEPTIONS)}")
 
     @classmethod
-    def _of_own_row(cls, row: Mapping[str, Any]) -> Self:
-        _check_row(row, cls.VERSION)
-        arguments = row["arguments"]
-        return cls(
-            tuple(row["types"]),
-            row["message"],
-            arguments=None if arguments is None else tuple(arguments),
-            traceback_text=row["traceback"],
-        )
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Return the failure that `to_dict` took apart. Raises InvalidFormat when ``data`` is no such dict."""
+        for one in _checked(data):
+            version = one.get("version")
+            if version is None or not 1 <= version <= cls.DICT_VERSION:
+                raise InvalidFormat(f"its version is {version!r}; this flowbook knows 1 to {cls.DICT_VERSION}")
+        failure, *causes = [_told(cls, one) for one in (data, *(data.get("causes") or ()))]
+        _chain(failure, causes)
+        return failure
 
-    def _caused_by(self, causes: list[Self]) -> Self:
-        for index, cause in enumerate(causes, 1):
-            cause.causes = tuple(causes[index:])
-        self.causes = tuple(causes)
-        return self
+    def to_dict(self, include_args: bool = True) -> dict[str, Any]:
+        """Return names to plain values, but for the arguments, which are what they are.
 
-    def to_row(self) -> dict[str, Any]:
-        """Return names to plain values, but for ``arguments``: the codec stores these or drops them."""
-        return {**self._own_row(), "causes": [cause._own_row() for cause in self.causes]}
-
-    def _own_row(self) -> dict[str, Any]:
-        return {
-            "version": self.VERSION,
-            "types": list(self.type_names),
-            "message": self.message,
-            "traceback": self.traceback_text,
-            "arguments": self.arguments,
-        }
+        The causes stand in one list, the nearest first, each without its own: these are the ones behind it.
+        """
+        causes = [_told_by(cause, include_args=include_args) for cause in self.causes]
+        return {**_told_by(self, include_args=include_args), "causes": causes}
 
     @property
-    def traceback_text(self) -> str:
-        """Give the traceback as Python prints it, without the causes; formatted when first asked for."""
-        if self._traceback_text is None:
-            text = _traceback_text(self.exception, self._traceback)
-            self._traceback_text, self._traceback = text[-self.TRACEBACK_MAX :], None
-        return self._traceback_text
+    def exc_info(self) -> ExcInfo | None:
+        """Give what ``sys.exc_info()`` gave, or None without a live exception."""
+        return None if self.exception is None else (type(self.exception), self.exception, self._traceback)
 
-    def check(self, *classes: _Named) -> _Named | None:
-        """Return the first of ``classes`` (or their names) that the exception is an instance of, or None."""
-        for each in classes:
-            name = each if isinstance(each, str) else _type_name(each)
+    @property
+    def traceback_str(self) -> str:
+        """Give the traceback as Python prints it, without the causes; formatted when first asked for."""
+        if self._traceback_str is None:
+            text = "" if self.exception is None else traceback_of(self.exception, self._traceback)
+            self._traceback_str = text[-self.TRACEBACK_MAX :]
+        return self._traceback_str
+
+    def check(self, *exc_classes: _Named) -> _Named | None:
+        """Return the first of these classes (or names) that the exception is an instance of, or None."""
+        for each in exc_classes:
+            name = each if isinstance(each, str) else name_of(each)
             if name in self.type_names:
                 return each
         return None
+
+    def reraise(self) -> NoReturn:
+        """Raise the live exception with its traceback, or a WrappedFailure when there is none."""
+        if self.exception is None:
+            raise WrappedFailure([self])
+        raise self.exception.with_traceback(self._traceback)
+
+    @staticmethod
+    def reraise_if_any(failures: Iterable[Failure]) -> None:
+        """Raise the only failure of these, or a WrappedFailure of several; do nothing when there is none."""
+        failures = list(failures)
+        if len(failures) == 1:
+            failures[0].reraise()
+        if failures:
+            raise WrappedFailure(failures)
 
     def brief(self) -> Failure:
         """Return the picture without arguments, traceback and causes, its texts cut: what always finds room.
 
         The first and the last name of a type stay, of those between them as many as there is room for.
         """
-        message = self.message if len(self.message) <= BRIEF_MESSAGE_MAX else self.message[:BRIEF_MESSAGE_MAX] + "…"
-        return Failure(_brief_names(self.type_names), _cut(message, BRIEF_MESSAGE_MAX_BYTES))
+        text = self.exception_str
+        text = text if len(text) <= BRIEF_MESSAGE_MAX else text[:BRIEF_MESSAGE_MAX] + "…"
+        return Failure(exception_str=_cut(text, BRIEF_MESSAGE_MAX_BYTES), exc_type_names=_brief_names(self.type_names))
 
-    def matches(self, other: Failure) -> bool:
+    def copy(self) -> Self:
+        """Return another failure of the same parts, the live exception and its traceback included."""
+        copied = type(self).__new__(type(self))
+        for name in Failure.__slots__:
+            setattr(copied, name, getattr(self, name))
+        return copied
+
+    def matches(self, other: object) -> bool:
         """Say whether both picture the same exception, causes included; arguments are left aside."""
         return self is other or (
-            len(self.causes) == len(other.causes)
-            and self._same_as(other)
-            and all(map(Failure._same_as, self.causes, other.causes))
-        )
-
-    def _same_as(self, other: Failure) -> bool:
-        return (
-            self.message == other.message
-            and self.type_names == other.type_names
-            and self.traceback_text == other.traceback_text
+            isinstance(other, Failure)
+            and len(self.causes) == len(other.causes)
+            and _same(self, other)
+            and all(map(_same, self.causes, other.causes))
         )
 
     def __eq__(self, other: object) -> bool:
-        return self.matches(other) if isinstance(other, Failure) else NotImplemented
+        """Say whether both match, and both or neither have a live exception."""
+        if not isinstance(other, Failure):
+            return NotImplemented
+        return (self.exception is None) is (other.exception is None) and self.matches(other)
 
     def __hash__(self) -> int:
-        return hash((self.type_names, self.message))
+        return hash((self.type_names, self.exception_str))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.type_names)
+
+    def pformat(self, traceback: bool = False) -> str:
+        """Return the type and message, and with ``traceback`` that below them."""
+        text = ": ".join(("Failure", *self.type_names[:1], self.exception_str))
+        return text + "\n" + _titled(self.traceback_str) if traceback else text
 
     def __str__(self) -> str:
-        """Give type and message in one line, as the last line of a traceback has them."""
-        message = self.message.replace("\n", " ")
-        return f"{self.type_names[0]}: {message}" if message else self.type_names[0]
+        return self.pformat()
 
     def __repr__(self) -> str:
-        return f"<Failure {self}>"
+        return f"<Failure {_line(self)}>"
 
     def __reduce__(self) -> tuple[Callable[..., Failure], tuple[object, ...]]:
         """Pickle all but traceback objects; arguments and a live exception only when they can be pickled."""
-        texts = (self.type_names, self.message, self.traceback_text)
-        parts = None if self.exception is None else _parts(self.exception)
-        return _unpickled, (*texts, _portable(self.arguments), self.causes, _portable(parts))
+        texts = (self.type_names, self.exception_str, self.traceback_str)
+        parts = None if self.exception is None else parts_of(self.exception)
+        return _unpickled, (*texts, portable(self.exception_args), self.causes, portable(parts))
+
+
+class InvalidFormat(Damaged, ValueError):
+    """The data are not those of a failure."""
+
+    code, says = "FB311", "these data are no failure"
+
+    def __init__(self, message: str, cause: BaseException | None = None) -> None:
+        super().__init__("failure", message)
+        self.args, self.cause = (message,), cause
+
+    def __str__(self) -> str:
+        return f"{self.says}: {self.reason}"
 
 
 class WrappedFailure(FlowFailed):
     """Several tasks failed, or one whose exception is known only from the logbook.
 
     ``failures`` maps the atoms' names to their failures, in the order they were recorded; a failed revert
-    stands beside the failure that caused the reverting.
+    stands beside the failure that caused the reverting. It is empty when the failures came without names.
+    Iterating gives the failures alone; another WrappedFailure among them gives way to those that it holds.
     """
 
     code = "FB201"
 
-    def __init__(self, failures: Mapping[str, Failure]) -> None:
-        self.failures = dict(failures)
-        super().__init__(self.failures)
+    def __init__(self, failures: Mapping[str, Failure] | Iterable[Failure]) -> None:
+        self.failures: dict[str, Failure] = dict(failures) if isinstance(failures, Mapping) else {}
+        self._all = tuple(_flat(self.failures.values() if isinstance(failures, Mapping) else failures))
+        super().__init__(self.failures or self._all)
+
+    def __iter__(self) -> Iterator[Failure]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def check(self, *exc_classes: _Named) -> _Named | None:
+        """Return which of these classes (or names) the first failure has that has one of them, or None."""
+        found = (failure.check(*exc_classes) for failure in self)
+        return next((each for each in found if each is not None), None)
 
     def __str__(self) -> str:
-        return "; ".join(f"{name}: {failure}" for name, failure in self.failures.items())
+        if self.failures:
+            return "; ".join(f"{name}: {_line(failure)}" for name, failure in self.failures.items())
+        return f"WrappedFailure: [{', '.join(map(str, self))}]"
 
     @property
     def todo(self) -> str:
@@ -204,11 +286,26 @@ class WrappedFailure(FlowFailed):
 
     def _notes(self) -> list[str]:
         """Return the end of each failure's traceback too: the place where it happened, in whatever process."""
-        told = [(name, failure) for name, failure in self.failures.items() if failure.traceback_text]
-        notes = [f"  {name}: {_end_of(failure.traceback_text)}" for name, failure in told[:NOTED_FAILURES_MAX]]
+        named = self.failures or {str(number): failure for number, failure in enumerate(self, 1)}
+        told = [(name, failure) for name, failure in named.items() if failure.traceback_str]
+        notes = [f"  {name}: {_end_of(failure.traceback_str)}" for name, failure in told[:NOTED_FAILURES_MAX]]
         if len(told) > NOTED_FAILURES_MAX:
             notes.append(f"  and {len(told) - NOTED_FAILURES_MAX} more")
         return [*notes, *super()._notes()]
+
+
+def _flat(failures: Iterable[Failure]) -> Iterator[Failure]:
+    for failure in failures:
+        if isinstance(failure.exception, WrappedFailure):
+            yield from failure.exception
+        else:
+            yield failure
+
+
+def _line(failure: Failure) -> str:
+    """Return type and message in one line, as the last line of a traceback has them."""
+    message = failure.exception_str.replace("\n", " ")
+    return ": ".join(filter(None, (*failure.type_names[:1], message)))
 
 
 def _end_of(text: str) -> str:
@@ -220,58 +317,73 @@ def _end_of(text: str) -> str:
     return "…\n" + (cut.partition("\n")[2] or cut)
 
 
-def _with_causes(exception: BaseException, limit: int) -> list[BaseException]:
-    """Return ``exception`` and at most ``limit`` of its causes, the nearest first, none twice."""
-    chain = [exception]
-    seen = {id(exception)}
-    cause = _cause(exception)
-    while cause is not None and id(cause) not in seen and len(chain) <= limit:
-        chain.append(cause)
-        seen.add(id(cause))
-        cause = _cause(cause)
-    return chain
+def _titled(text: str) -> str:
+    """Return a traceback with its first line, which others' dicts leave out, or a word where no frame is known."""
+    text, title = text.rstrip(), "Traceback (most recent call last):"
+    if title in text:
+        return text
+    return f"{title}\n{text}" if text.lstrip().startswith("File ") else "Traceback not available."
 
 
-def _cause(exception: BaseException) -> BaseException | None:
-    if exception.__cause__ is not None or exception.__suppress_context__:
-        return exception.__cause__
-    return exception.__context__
+def _caught(exc_info: tuple[object, object, TracebackType | None]) -> tuple[Exception, TracebackType | None]:
+    if len(exc_info) != 3:
+        raise ValueError(f"exc_info has three parts, not {len(exc_info)}")
+    _, exception, traceback = exc_info
+    if not isinstance(exception, Exception):
+        raise TypeError(f"a failure pictures an Exception, not {exception!r}")
+    return exception, traceback
 
 
-@lru_cache(maxsize=256)
-def _type_names(cls: type) -> tuple[str, ...]:
-    last = Exception if issubclass(cls, Exception) else BaseException
-    return tuple(_type_name(each) for each in cls.__mro__[: cls.__mro__.index(last) + 1])
+def _picture(failure: Failure, exception: BaseException, traceback: TracebackType | None) -> None:
+    """Make ``failure`` the picture of ``exception`` and its causes."""
+    _, *causes = chain_of(exception, Failure.CAUSES_MAX)
+    _picture_one(failure, exception, traceback)
+    pictures = [failure.__class__.__new__(failure.__class__) for _ in causes]
+    for picture, cause in zip(pictures, causes, strict=True):
+        _picture_one(picture, cause, cause.__traceback__)
+    _chain(failure, pictures)
 
 
-def _type_name(cls: type) -> str:
-    return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+def _picture_one(failure: Failure, exception: BaseException, traceback: TracebackType | None) -> None:
+    kind: type = type(exception)
+    failure.type_names = names_of(kind)
+    failure.exception_str = message_of(exception)[: failure.MESSAGE_MAX]
+    failure.exception_args = arguments_of(exception)
+    failure.exception = exception
+    failure._traceback, failure._traceback_str = traceback, None
 
 
-def _message(exception: BaseException) -> str:
-    """Return the exception's text as a plain str, whatever its ``__str__`` does."""
-    try:
-        return str.__str__(str(exception))
-    except Exception as error:  # it is the caller's code
-        return f"<no message: __str__ raised {type(error).__name__}>"
+def _chain(failure: Failure, causes: Sequence[Failure]) -> None:
+    """Give each failure those behind it as its causes."""
+    for index, each in enumerate((failure, *causes)):
+        each.causes = tuple(causes[index:])
 
 
-def _arguments(exception: BaseException) -> tuple[object, ...] | None:
-    """Return the exception's arguments, or None when its class hides them."""
-    try:
-        args: object = exception.args
-    except Exception:  # it is the caller's code
-        return None
-    return args if type(args) is tuple else None
+def _same(one: Failure, other: Failure) -> bool:
+    return (
+        one.exception_str == other.exception_str
+        and one.type_names == other.type_names
+        and one.traceback_str == other.traceback_str
+    )
 
 
-def _traceback_text(exception: BaseException | None, traceback: TracebackType | None) -> str:
-    if exception is None:
-        return ""
-    try:
-        return "".join(format_exception(type(exception), exception, traceback, chain=False))
-    except Exception as error:  # it asks the caller's __str__, and reads files of source
-        return f"<no traceback: formatting it raised {type(error).__name__}>"
+def _told(cls: type[_Kind], data: Mapping[str, Any]) -> _Kind:
+    return cls(
+        exception_str=data["exception_str"],
+        exc_type_names=data["exc_type_names"],
+        exc_args=data.get("exc_args") or (),
+        traceback_str=data["traceback_str"],
+    )
+
+
+def _told_by(failure: Failure, *, include_args: bool) -> dict[str, Any]:
+    return {
+        "version": failure.DICT_VERSION,
+        "exc_type_names": list(failure.type_names),
+        "exception_str": failure.exception_str,
+        "traceback_str": failure.traceback_str,
+        "exc_args": failure.exception_args if include_args else (),
+    }
 
 
 def _brief_names(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -309,16 +421,22 @@ def _size_bytes(text: str) -> int:
     return len(json.dumps(text, ensure_ascii=False).encode()) + 1
 
 
-def _check_row(row: object, newest: int) -> None:
-    """Raise Damaged unless ``row`` has all names with values of the right types."""
-    if not isinstance(row, Mapping):
-        raise Damaged("failure", f"it is a {type(row).__name__}")
-    version = row.get("version")
-    if type(version) is not int or not 1 <= version <= newest:
-        raise Damaged("failure", f"its version is {version!r}; this flowbook knows 1 to {newest}")
-    wrong = [name for name, is_right in _RIGHT.items() if not is_right(row.get(name, _NOTHING))]
-    if wrong:
-        raise Damaged("failure", f"it has no proper {', '.join(wrong)}")
+def _checked(data: object) -> Iterator[Mapping[str, Any]]:
+    """Yield ``data`` and each cause in it. Raises InvalidFormat where one has not all names with the right values."""
+    waiting = [data]
+    while waiting:
+        one = waiting.pop()
+        if not isinstance(one, Mapping):
+            raise InvalidFormat(f"it is a {type(one).__name__}")
+        wrong = [name for name, is_right in _RIGHT.items() if not is_right(one.get(name, _LEFT_OUT.get(name)))]
+        if wrong:
+            raise InvalidFormat(f"it has no proper {', '.join(wrong)}")
+        yield one
+        waiting.extend(one.get("causes", ()))
+
+
+def _is_version(value: object) -> bool:
+    return type(value) is int and value >= 0
 
 
 def _is_text(value: object) -> bool:
@@ -326,58 +444,42 @@ def _is_text(value: object) -> bool:
 
 
 def _is_names(value: object) -> bool:
-    return isinstance(value, list) and value != [] and all(map(_is_text, value))
+    return isinstance(value, list | tuple) and len(value) > 0 and all(map(_is_text, value))
 
 
 def _is_arguments(value: object) -> bool:
     return value is None or isinstance(value, list | tuple)
 
 
-_NOTHING = object()
+def _is_causes(value: object) -> bool:
+    return isinstance(value, list | tuple)
+
+
 _RIGHT: Mapping[str, Callable[[object], bool]] = {
-    "types": _is_names,
-    "message": _is_text,
-    "traceback": _is_text,
-    "arguments": _is_arguments,
+    "version": _is_version,
+    "exc_type_names": _is_names,
+    "exception_str": _is_text,
+    "traceback_str": _is_text,
+    "exc_args": _is_arguments,
+    "causes": _is_causes,
 }
-
-
-def _parts(exception: BaseException) -> object:
-    """Return the callable, arguments and state that remake ``exception``, or None when it does not tell."""
-    try:
-        return exception.__reduce_ex__(2)[:3]
-    except Exception:  # it is the caller's code
-        return None
-
-
-def _portable(value: object) -> object:
-    """Return ``value`` when it can be pickled, else None."""
-    try:
-        pickle.dumps(value)
-    except Exception:  # it is the caller's code
-        return None
-    return value
+_LEFT_OUT: Mapping[str, object] = {"version": 0, "causes": ()}
 
 
 def _unpickled(
     type_names: tuple[str, ...],
     message: str,
-    traceback_text: str,
+    traceback_str: str,
     arguments: tuple[object, ...] | None,
     causes: tuple[Failure, ...],
-    parts: Any,  # what `_parts` gave, where it could be pickled
+    parts: Any,  # what `parts_of` gave, where it could be pickled
 ) -> Failure:
-    failure = Failure(type_names, message, arguments=arguments, traceback_text=traceback_text, causes=causes)
-    failure.exception = None if parts is None else _remade(*parts)
+    failure = Failure(
+        exception_str=message,
+        exc_type_names=type_names,
+        exc_args=arguments or (),
+        traceback_str=traceback_str,
+        causes=causes,
+    )
+    failure.exception = None if parts is None else remade(*parts)
     return failure
-
-
-def _remade(make: Callable[..., object], arguments: tuple[object, ...], state: Any = None) -> Any:
-    """Return the exception, without traceback, or None when its class refuses its own arguments."""
-    try:
-        exception: Any = make(*arguments)
-        if state is not None:
-            exception.__setstate__(state)
-    except Exception:  # it is the caller's code
-        return None
-    return exception if isinstance(exception, BaseException) else None

@@ -76,7 +76,7 @@ def _tally(engine: Engine) -> Tally:
             failure = storage.get_failures().get(notice.atom)
         elif notice.state == AtomState.REVERT_FAILURE:
             failure = storage.get_revert_failures().get(notice.atom)
-        return "" if failure is None else failure_line(failure.type_names[0], failure.message)
+        return "" if failure is None else failure_line(failure.type_names[0], failure.exception_str)
 
     def saved() -> int:
         return engine.resumed.saved if engine.resumed else 0

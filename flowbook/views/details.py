@@ -204,4 +204,4 @@ def failure_of(value: Any) -> FailureView | None:  # as above
         return FailureView(type(error).__name__, str(error), "")
     if not isinstance(failure, Failure):
         return FailureView("Damaged", "what is stored is no failure", "")
-    return FailureView(failure.type_names[0], failure.message, failure.traceback_text)
+    return FailureView(failure.type_names[0], failure.exception_str, failure.traceback_str)

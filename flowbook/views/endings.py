@@ -65,5 +65,5 @@ def _word(state: AtomState, *, now: bool) -> str:
 
 def _failed(engine: Engine, name: str, failure: Failure, *, reverting: bool) -> Failed:
     plan = engine.compilation.plan
-    shown = FailureView(failure.type_names[0], failure.message, failure.traceback_text)
+    shown = FailureView(failure.type_names[0], failure.exception_str, failure.traceback_str)
     return Failed(name, plan.atom(plan.index[name]).place, reverting, shown)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import pickle
+import sys
 import traceback
+from collections.abc import Iterator
 from types import TracebackType
+from typing import Any
 
 import pytest
 
 from flowbook.exceptions import Damaged
-from flowbook.failure import Failure, WrappedFailure
+from flowbook.failure import Failure, InvalidFormat, WrappedFailure
 from flowbook.persistence import codec
 
 
@@ -62,14 +65,14 @@ def test_what_is_no_exception_is_named_up_to_base_exception() -> None:
 
 def test_message_and_arguments_are_the_exceptions() -> None:
     failure = Failure.from_exception(OSError(2, "no such file"))
-    assert failure.message == "[Errno 2] no such file"
-    assert failure.arguments == (2, "no such file")
+    assert failure.exception_str == "[Errno 2] no such file"
+    assert failure.exception_args == (2, "no such file")
 
 
 def test_an_exception_that_cannot_say_its_message_has_a_failure() -> None:
     failure = Failure.from_exception(raised(Speechless()))
-    assert failure.message == "<no message: __str__ raised RuntimeError>"
-    assert "Speechless" in failure.traceback_text
+    assert failure.exception_str == "<no message: __str__ raised RuntimeError>"
+    assert "Speechless" in failure.traceback_str
 
 
 def test_a_message_of_a_subclass_of_str_is_plain() -> None:
@@ -80,22 +83,24 @@ def test_a_message_of_a_subclass_of_str_is_plain() -> None:
         def __str__(self) -> str:
             return Loud("HELP")
 
-    assert type(Failure.from_exception(Shouted()).message) is str
+    assert type(Failure.from_exception(Shouted()).exception_str) is str
 
 
 def test_a_long_message_is_cut() -> None:
-    assert len(Failure.from_exception(ValueError("x" * 10**6)).message) == Failure.MESSAGE_MAX
+    assert len(Failure.from_exception(ValueError("x" * 10**6)).exception_str) == Failure.MESSAGE_MAX
 
 
-def test_a_failure_reads_as_the_last_line_of_a_traceback() -> None:
-    assert str(Failure.from_exception(ValueError("a\nb"))) == "ValueError: a b"
-    assert str(Failure.from_exception(ValueError())) == "ValueError"
+def test_a_failure_says_what_it_is_and_its_repr_in_one_line() -> None:
+    assert str(Failure.from_exception(ValueError("a"))) == "Failure: ValueError: a"
+    assert str(Failure(exception_str="a")) == "Failure: a"
+    assert repr(Failure.from_exception(ValueError("a\nb"))) == "<Failure ValueError: a b>"
+    assert repr(Failure.from_exception(ValueError())) == "<Failure ValueError>"
     assert repr(Failure.from_exception(ValueError("a"))) == "<Failure ValueError: a>"
 
 
 def test_causes_are_the_chain_with_the_nearest_first() -> None:
     failure = Failure.from_exception(caused())
-    assert [str(cause) for cause in failure.causes] == ["OSError: second", "KeyError: 'first'"]
+    assert [str(cause) for cause in failure.causes] == ["Failure: OSError: second", "Failure: KeyError: 'first'"]
     assert failure.causes[0].causes == failure.causes[1:]
 
 
@@ -108,7 +113,7 @@ def test_a_suppressed_context_is_no_cause() -> None:
 def test_a_chain_that_leads_back_ends() -> None:
     first, second = ValueError("first"), ValueError("second")
     first.__cause__, second.__cause__ = second, first
-    assert [str(cause) for cause in Failure.from_exception(first).causes] == ["ValueError: second"]
+    assert [str(cause) for cause in Failure.from_exception(first).causes] == ["Failure: ValueError: second"]
 
 
 def test_a_chain_has_a_greatest_length() -> None:
@@ -128,9 +133,9 @@ def test_the_traceback_is_that_of_the_moment_when_the_failure_was_made() -> None
 
     with pytest.raises(ValueError, match="boom"):
         raise_again()
-    assert "raise_again" not in failure.traceback_text
-    assert "raise_again" in Failure.from_exception(exception).traceback_text
-    assert failure.traceback_text.startswith("Traceback (most recent call last)")
+    assert "raise_again" not in failure.traceback_str
+    assert "raise_again" in Failure.from_exception(exception).traceback_str
+    assert failure.traceback_str.startswith("Traceback (most recent call last)")
 
 
 def test_check_returns_the_first_that_matches() -> None:
@@ -144,21 +149,31 @@ def test_check_returns_the_first_that_matches() -> None:
 def test_failures_match_when_they_picture_the_same() -> None:
     exception = caused()
     failure = Failure.from_exception(exception)
-    again = Failure.from_row(failure.to_row())
+    again = Failure.from_dict(failure.to_dict())
     assert failure.matches(again)
-    assert failure == again
-    assert hash(failure) == hash(again)
+    assert failure == Failure.from_exception(exception)
+    assert hash(failure) == hash(Failure.from_exception(exception))
     exception.__cause__ = None
     assert not failure.matches(Failure.from_exception(exception))
     assert failure != Failure.from_exception(raised(ValueError("third")))
     assert failure != "ValueError: third"
+    assert not failure.matches("ValueError: third")
+
+
+def test_a_failure_without_its_exception_matches_one_with_it_and_is_not_equal() -> None:
+    failure = Failure.from_exception(caused())
+    again = Failure.from_dict(failure.to_dict())
+    assert failure.matches(again)
+    assert again.matches(failure)
+    assert failure != again
+    assert again == Failure.from_dict(failure.to_dict())
 
 
 def test_pickling_keeps_the_picture_and_the_exception_without_traceback() -> None:
     failure = Failure.from_exception(caused())
     copy = pickle.loads(pickle.dumps(failure))
     assert copy == failure
-    assert copy.arguments == ("third",)
+    assert copy.exception_args == ("third",)
     assert [str(cause.exception) for cause in copy.causes] == ["second", "'first'"]
     assert isinstance(copy.exception, ValueError)
     assert copy.exception.__traceback__ is None
@@ -176,16 +191,17 @@ def test_pickling_drops_what_cannot_travel_and_keeps_the_picture(exception: Exce
     assert copy.exception is None or type(copy.exception) is Speechless
 
 
-def test_a_row_is_plain_but_for_the_arguments() -> None:
-    row = Failure.from_exception(ValueError("a", 1)).to_row()
-    assert row.pop("traceback") == "ValueError: ('a', 1)\n"
-    assert row == {
+def test_a_dict_is_plain_but_for_the_arguments() -> None:
+    data = Failure.from_exception(ValueError("a", 1)).to_dict()
+    assert data == {
         "version": 1,
-        "types": ["ValueError", "Exception"],
-        "message": "('a', 1)",
-        "arguments": ("a", 1),
+        "exc_type_names": ["ValueError", "Exception"],
+        "exception_str": "('a', 1)",
+        "traceback_str": "ValueError: ('a', 1)\n",
+        "exc_args": ("a", 1),
         "causes": [],
     }
+    assert Failure.from_exception(ValueError("a")).to_dict(include_args=False)["exc_args"] == ()
 
 
 @pytest.mark.parametrize(
@@ -194,40 +210,176 @@ def test_a_row_is_plain_but_for_the_arguments() -> None:
         ("version", 2),
         ("version", True),
         ("version", None),
-        ("types", []),
-        ("types", "ValueError"),
-        ("types", [1]),
-        ("message", None),
-        ("traceback", b""),
-        ("arguments", "a"),
+        ("exc_type_names", []),
+        ("exc_type_names", "ValueError"),
+        ("exc_type_names", [1]),
+        ("exception_str", None),
+        ("traceback_str", b""),
+        ("exc_args", "a"),
         ("causes", None),
         ("causes", [1]),
         ("causes", [{}]),
     ],
 )
-def test_a_row_with_a_wrong_value_is_damaged(name: str, value: object) -> None:
-    row = Failure.from_exception(ValueError("a")).to_row()
+def test_a_dict_with_a_wrong_value_is_damaged(name: str, value: object) -> None:
+    data = Failure.from_exception(ValueError("a")).to_dict()
     with pytest.raises(Damaged):
-        Failure.from_row({**row, name: value})
+        Failure.from_dict({**data, name: value})
 
 
-@pytest.mark.parametrize("name", ["version", "types", "message", "traceback", "arguments", "causes"])
-def test_a_row_without_a_value_is_damaged(name: str) -> None:
-    row = Failure.from_exception(ValueError("a")).to_row()
-    del row[name]
+@pytest.mark.parametrize("name", ["version", "exc_type_names", "exception_str", "traceback_str"])
+def test_a_dict_without_a_part_that_must_be_there_is_damaged(name: str) -> None:
+    data = Failure.from_exception(ValueError("a")).to_dict()
+    del data[name]
     with pytest.raises(Damaged):
-        Failure.from_row(row)
+        Failure.from_dict(data)
+
+
+def test_the_form_of_a_dict_is_checked_down_to_its_causes() -> None:
+    data = Failure.from_exception(caused()).to_dict()
+    Failure.validate(data)
+    data["causes"][1]["exc_type_names"] = ["KeyError"]
+    with pytest.raises(InvalidFormat, match="'KeyError', not with one of BaseException, Exception"):
+        Failure.validate(data)
+    data["causes"][1] = {"causes": []}
+    with pytest.raises(InvalidFormat, match="no proper exc_type_names, exception_str, traceback_str"):
+        Failure.validate(data)
+
+
+def test_a_dict_needs_no_version_to_have_the_right_form() -> None:
+    data = Failure.from_exception(ValueError("a")).to_dict()
+    del data["version"]
+    Failure.validate(data)
+    with pytest.raises(InvalidFormat, match="version"):
+        Failure.from_dict(data)
+
+
+def test_what_is_wrong_with_a_dict_is_a_value_error_that_pickles() -> None:
+    with pytest.raises(ValueError, match="these data are no failure: it is a list") as raised:
+        Failure.from_dict([])  # type: ignore[arg-type]
+    assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
+
+
+def test_a_dict_grows_with_its_causes_and_no_faster() -> None:
+    exception = ValueError(0)
+    for number in range(1, Failure.CAUSES_MAX):
+        cause, exception = exception, ValueError(number)
+        exception.__cause__ = cause
+    data = Failure.from_exception(exception).to_dict()
+    assert all("causes" not in cause for cause in data["causes"])
+    again = Failure.from_dict(data)
+    assert [len(cause.causes) for cause in again.causes] == list(reversed(range(Failure.CAUSES_MAX - 1)))
+
+
+def test_a_failure_without_arguments_pictures_what_is_being_handled() -> None:
+    try:
+        raise ValueError("boom")
+    except ValueError as error:
+        failure, again = Failure(), Failure(sys.exc_info())
+        exc_info = (ValueError, error, error.__traceback__)
+    assert failure.exc_info == exc_info
+    assert failure == again
+    assert list(failure) == ["ValueError", "Exception"]
+
+
+@pytest.mark.parametrize("exc_info", [(None, None, None), (SystemExit, SystemExit(), None), (ValueError, "a", None)])
+def test_what_is_no_exception_makes_no_failure(exc_info: Any) -> None:
+    with pytest.raises(TypeError, match="pictures an Exception"):
+        Failure(exc_info)
+
+
+def test_a_failure_is_made_of_three_parts_or_of_words_that_it_knows() -> None:
+    with pytest.raises(ValueError, match="three parts"):
+        Failure((ValueError, ValueError()))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="hello"):
+        Failure(exception_str="", hello=1)
+
+
+def test_raising_again_gives_the_exception_with_the_traceback_of_the_moment() -> None:
+    exception = raised(ValueError("boom"))
+    failure, place = Failure.from_exception(exception), exception.__traceback__
+    exception.__traceback__ = None
+    with pytest.raises(ValueError, match="boom") as caught:
+        failure.reraise()
+    assert caught.value is exception
+    assert place in set(walked(exception.__traceback__))
+
+
+def walked(place: TracebackType | None) -> Iterator[TracebackType]:
+    while place is not None:
+        yield place
+        place = place.tb_next
+
+
+def test_a_failure_without_its_exception_is_raised_wrapped() -> None:
+    failure = stored(Failure.from_exception(raised(ValueError("boom"))))
+    assert failure.exc_info is None
+    with pytest.raises(WrappedFailure, match=r"WrappedFailure: \[Failure: ValueError: boom\]") as caught:
+        failure.reraise()
+    assert list(caught.value) == [failure]
+    assert caught.value.failures == {}
+    assert "1: Traceback (most recent call last)" in caught.value.__notes__[0]
+    assert caught.value.check(KeyError, "ValueError") == "ValueError"
+    assert caught.value.check() is None
+
+
+def test_failures_are_raised_if_there_are_any() -> None:
+    one, other = (Failure.from_exception(ValueError(text)) for text in "ab")
+    Failure.reraise_if_any(iter(()))
+    with pytest.raises(ValueError, match="a"):
+        Failure.reraise_if_any(iter([one]))
+    with pytest.raises(WrappedFailure) as caught:
+        Failure.reraise_if_any(iter([one, other]))
+    assert len(caught.value) == 2
+
+
+def test_a_wrapped_failure_gives_way_to_those_that_it_holds() -> None:
+    one, other, third = (Failure.from_exception(ValueError(text)) for text in "abc")
+    wrapped = Failure.from_exception(WrappedFailure({"x": one, "y": other}))
+    assert list(WrappedFailure([wrapped, third])) == [one, other, third]
+
+
+def test_a_wrapped_failure_survives_pickling_with_and_without_names() -> None:
+    failure = Failure.from_exception(ValueError("a"))
+    for error in (WrappedFailure({"x": failure}), WrappedFailure([failure])):
+        copy = pickle.loads(pickle.dumps(error))
+        assert str(copy) == str(error)
+        assert list(copy) == [failure]
+
+
+def test_a_copy_is_equal_and_holds_the_same_exception() -> None:
+    failure = Failure.from_exception(caused())
+    copy = failure.copy()
+    assert copy is not failure
+    assert copy == failure
+    assert copy.exc_info == failure.exc_info
+
+
+def test_the_long_form_has_the_traceback_if_there_is_one() -> None:
+    failure = Failure.from_exception(raised(ValueError("a")))
+    assert "Traceback" not in failure.pformat()
+    assert failure.pformat(traceback=True).startswith("Failure: ValueError: a\nTraceback (most recent call last):\n")
+    unraised = Failure.from_exception(ValueError("a"))
+    assert unraised.pformat(traceback=True) == "Failure: ValueError: a\nTraceback not available."
+
+
+def test_the_long_form_gives_frames_that_came_without_it_a_title() -> None:
+    failure = Failure(exception_str="a", traceback_str='  File "a.py", line 3, in f\n')
+    assert failure.pformat(traceback=True).splitlines()[1:] == [
+        "Traceback (most recent call last):",
+        '  File "a.py", line 3, in f',
+    ]
 
 
 def test_no_frame_is_kept_alive_by_a_failure_that_was_read() -> None:
-    failure = Failure.from_row(Failure.from_exception(raised(ValueError("a"))).to_row())
+    failure = Failure.from_dict(Failure.from_exception(raised(ValueError("a"))).to_dict())
     held = [getattr(failure, name) for name in Failure.__slots__]
     assert not any(isinstance(value, BaseException | TracebackType) for value in held)
 
 
 def stored(failure: Failure) -> Failure:
     """Return the failure as another process reads it."""
-    return Failure.from_row({**failure.to_row(), "arguments": None})
+    return Failure.from_dict({**failure.to_dict(), "exc_args": None})
 
 
 def dived(depth: int, message: str = "no") -> Failure:
@@ -283,7 +435,7 @@ def test_an_exception_that_cannot_say_its_arguments_has_a_failure() -> None:
             raise RuntimeError("none of your business")
 
     failure = Failure.from_exception(raised(Secretive()))
-    assert failure.arguments is None
+    assert failure.exception_args == ()
     assert failure.type_names[-1] == "Exception"
 
 
@@ -312,21 +464,21 @@ LONG = [
     ids=["short", "long first", "long last", "many", "odd", "many odd"],
 )
 def test_a_brief_failure_is_under_900_bytes_as_json(names: tuple[str, ...], message: str) -> None:
-    brief = Failure(names, message).brief()
+    brief = Failure(exception_str=message, exc_type_names=names).brief()
     assert len(codec.encode(brief).encode()) < 900
-    assert len(brief.message) >= min(len(message), 70)  # of control characters, which take 6 bytes
+    assert len(brief.exception_str) >= min(len(message), 70)  # of control characters, which take 6 bytes
     assert brief.type_names[0][:10] == names[0][:10] or "\ud800" in names[0]
     assert brief.type_names[-1][:10] == names[-1][:10] or "\ud800" in names[-1]
 
 
 def test_a_brief_failure_keeps_the_names_that_have_room() -> None:
     names = ("m.Own", "m.Base" * 100, "ValueError", "Exception")
-    brief = Failure(names, "no").brief()
+    brief = Failure(exception_str="no", exc_type_names=names).brief()
     assert brief.type_names == ("m.Own", "ValueError", "Exception")
-    assert brief.message == "no"
+    assert brief.exception_str == "no"
 
 
 def test_a_failure_of_one_long_name_has_a_brief_form_of_one() -> None:
-    (name,) = Failure(("m.E" * 1000,), "").brief().type_names
+    (name,) = Failure(exception_str="", exc_type_names=("m.E" * 1000,)).brief().type_names
     assert name.startswith("m.Em.E")
     assert name.endswith("…")

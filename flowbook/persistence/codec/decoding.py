@@ -182,12 +182,12 @@ def _object(data: Any) -> object:
 
 def _failure(data: Any) -> Failure:
     causes = [_failure_row(cause) for cause in data["causes"]]
-    return Failure.from_row({**_failure_row(data), "causes": causes})
+    return Failure.from_dict({**_failure_row(data), "causes": causes})
 
 
 def _failure_row(data: dict[str, Any]) -> dict[str, object]:
-    row = {name: _revive(part) for name, part in data.items() if name not in ("arguments", "causes")}
-    return {**row, "arguments": _arguments(data["arguments"])}
+    row = {name: _revive(part) for name, part in data.items() if name not in ("exc_args", "causes")}
+    return {**row, "exc_args": _arguments(data["exc_args"])}
 
 
 def _arguments(data: object) -> object:

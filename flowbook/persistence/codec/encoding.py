@@ -265,14 +265,14 @@ def _exception(value: BaseException, depth: int) -> str:
 
 
 def _failure(value: Failure, depth: int) -> str:
-    row = value.to_row()
+    row = value.to_dict()
     causes = ",".join([_failure_row(cause, depth) for cause in row.pop("causes")])
     return f'{{"!failure":{_failure_row(row, depth)[:-1]},"causes":[{causes}]}}}}'
 
 
 def _failure_row(row: dict[str, Any], depth: int) -> str:
-    arguments = _arguments(row.pop("arguments"), min(depth, _ARGUMENTS_DEPTH))
-    return f'{_members(row, row, 2, "")[:-1]},"arguments":{arguments}}}'
+    arguments = _arguments(row.pop("exc_args"), min(depth, _ARGUMENTS_DEPTH))
+    return f'{_members(row, row, 2, "")[:-1]},"exc_args":{arguments}}}'
 
 
 _ARGUMENTS_DEPTH: Final = 4  # an exception may hold others, and these others

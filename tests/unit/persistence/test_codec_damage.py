@@ -141,7 +141,7 @@ WRONG = [
     [f"{__name__}:Point", [1, 2]],
     [f"{__name__}:Order", {"__class__": 1}],
     [f"{__name__}:Order", {"owner": 1, "at": 2, "__dict__": {}}],
-    {"version": 2, "types": ["E"], "message": "", "traceback": "", "arguments": None, "causes": []},
+    {"version": 2, "exc_type_names": ["E"], "exception_str": "", "traceback_str": "", "exc_args": None, "causes": []},
 ]
 
 
