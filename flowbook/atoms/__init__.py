@@ -1,8 +1,27 @@
 """Atoms: what flows are made of."""
 
 from flowbook.atoms.base import Atom
+from flowbook.atoms.controllers import AlwaysRevert, AlwaysRevertAll, ForEach, ParameterizedForEach, Times
+from flowbook.atoms.functors import MapFunctorTask, ReduceFunctorTask
+from flowbook.atoms.history import History
 from flowbook.atoms.retry import Decision, Retry
 from flowbook.atoms.signature import Argument
 from flowbook.atoms.task import FunctionTask, Task, task
 
-__all__ = ["Argument", "Atom", "Decision", "FunctionTask", "Retry", "Task", "task"]
+__all__ = [
+    "AlwaysRevert",
+    "AlwaysRevertAll",
+    "Argument",
+    "Atom",
+    "Decision",
+    "ForEach",
+    "FunctionTask",
+    "History",
+    "MapFunctorTask",
+    "ParameterizedForEach",
+    "ReduceFunctorTask",
+    "Retry",
+    "Task",
+    "Times",
+    "task",
+]

@@ -26,7 +26,9 @@ class _Unmade:
         )
 
 
-_UNMADE: Any = _Unmade()  # has no part in atoms that are made: what an instance holds comes first
+UNMADE: Any = _Unmade()
+"""What a class holds for each attribute that only instances have; it has no part in those that are made."""
+
 _NOTHING_ASKED = (None, None, None, None, True, None, None)  # as Asked() has it
 
 
@@ -50,10 +52,10 @@ class Atom:
     has_revert: bool = False
     has_hooks: bool = False
 
-    name: str = _UNMADE
-    save_as: Mapping[str, int | str | None] = _UNMADE
+    name: str = UNMADE
+    save_as: Mapping[str, int | str | None] = UNMADE
 
-    _wiring: Wiring = _UNMADE
+    _wiring: Wiring = UNMADE
     _default_name: ClassVar[str] = ""
     _class_methods: ClassVar[tuple[Methods, Wiring] | None] = None
 
@@ -117,7 +119,7 @@ class Atom:
         return self._wiring.revert.takes
 
     @property
-    def inject(self) -> Mapping[str, object]:
+    def execute_inject(self) -> Mapping[str, object]:
         """The fixed values that execute is called with, by argument."""
         return self._wiring.execute.inject
 

@@ -120,7 +120,7 @@ class FunctionTask(Task, Generic[P, R]):
         }
         if priority is not None:
             self.priority = priority
-        super().__init__(_name_of(function) if name is None else name, version=version, **self._asked)
+        super().__init__(name_of(function) if name is None else name, version=version, **self._asked)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function itself; nothing is recorded."""
@@ -236,7 +236,8 @@ def _refuse_method(function: AnyCallable) -> None:
         )
 
 
-def _name_of(function: AnyCallable) -> str:
+def name_of(function: AnyCallable) -> str:
+    """Return the function's own name. Raises NotPossible when it has none, as a partial."""
     name = getattr(function, "__name__", None)
     if not isinstance(name, str):
         raise NotPossible(f"{function!r} has no name of its own: give it one with name=")

@@ -86,7 +86,7 @@ def test_another_atom_of_the_function_has_another_name_and_keeps_the_rest() -> N
 
 def test_another_atom_may_be_wired_in_another_way() -> None:
     twin = add.atom("twin", provides="sum", rebind={"a": "x"}, inject={"b": 7}, version=(9, 0), priority=1)
-    assert (twin.requires, twin.optional, twin.provides, twin.inject) == ({"x"}, set(), {"sum"}, {"b": 7})
+    assert (twin.requires, twin.optional, twin.provides, twin.execute_inject) == ({"x"}, set(), {"sum"}, {"b": 7})
     assert (twin.version, twin.priority) == ((9, 0), 1)
     assert add.requires == {"a"}
 

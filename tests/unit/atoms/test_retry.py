@@ -39,7 +39,7 @@ def test_a_retry_is_rebound_in_all_its_methods() -> None:
 
 def test_each_method_of_a_retry_gets_the_injected_values_that_it_takes() -> None:
     retry = Times("r", inject={"limit": 4, "attempts": 5})
-    assert (retry.inject, retry.on_failure_inject) == ({"attempts": 5}, {"limit": 4})
+    assert (retry.execute_inject, retry.on_failure_inject) == ({"attempts": 5}, {"limit": 4})
     assert (retry.requires, retry.optional) == (set(), set())
 
 

@@ -126,7 +126,7 @@ def test_a_copy_keeps_what_a_subclass_has_added() -> None:
 
 def test_a_task_can_be_pickled() -> None:
     task = pickle.loads(pickle.dumps(Undoable("u", inject={"room": 7})))
-    assert (task.name, task.requires, task.inject) == ("u", {"order"}, {"room": 7})
+    assert (task.name, task.requires, task.execute_inject) == ("u", {"order"}, {"room": 7})
     assert task.revert_takes == {"result"}
 
 

@@ -137,7 +137,7 @@ def test_a_required_argument_cannot_be_ignored() -> None:
 @pytest.mark.parametrize("asked", [{"rebind": {"card": "x"}}, {"requires": ["card"]}, {"inject": {"card": "x"}}])
 def test_an_ignored_argument_that_is_asked_for_is_passed(asked: dict[str, Any]) -> None:
     task = Pay("pay", ignore_list=["card"], **asked)
-    assert "card" in {**_symbols(task.execute_arguments), **task.inject}
+    assert "card" in {**_symbols(task.execute_arguments), **task.execute_inject}
 
 
 def test_the_values_that_the_engine_gives_may_be_ignored() -> None:
@@ -211,22 +211,22 @@ def test_a_symbol_that_is_required_somewhere_is_not_optional_elsewhere() -> None
 def test_an_injected_argument_is_not_fetched() -> None:
     task = Pay("pay", inject={"card": "visa", "note": None})
     assert (task.requires, task.optional) == ({"order"}, set())
-    assert task.inject == {"card": "visa", "note": None}
+    assert task.execute_inject == {"card": "visa", "note": None}
     assert _symbols(task.execute_arguments) == {"order": "order"}
 
 
 def test_revert_gets_the_injected_values_that_it_takes() -> None:
     task = PayAndUndo("pay", inject={"card": "visa", "order": 7})
-    assert task.inject == {"card": "visa", "order": 7}
+    assert task.execute_inject == {"card": "visa", "order": 7}
     assert task.revert_inject == {"card": "visa"}
-    assert PayAndUndo("pay", inject={"why": "x"}).inject == {}
+    assert PayAndUndo("pay", inject={"why": "x"}).execute_inject == {}
     assert PayAndUndo("pay", inject={"why": "x"}).revert_inject == {"why": "x"}
 
 
 def test_injecting_what_no_method_takes_is_refused() -> None:
     with pytest.raises(NotPossible, match=r"'crad' is injected, but .* did you mean 'card'"):
         Pay("pay", inject={"crad": 1})
-    assert PayAnything("pay", inject={"crad": 1}).inject == {"crad": 1}
+    assert PayAnything("pay", inject={"crad": 1}).execute_inject == {"crad": 1}
 
 
 def test_injecting_satisfies_an_argument_that_is_not_extracted() -> None:
@@ -238,7 +238,7 @@ def test_an_atom_keeps_its_own_copy_of_what_is_injected() -> None:
     values = {"card": 1}
     task = Pay("pay", inject=values)
     values["card"] = 2
-    assert task.inject == {"card": 1}
+    assert task.execute_inject == {"card": 1}
 
 
 # -- revert --
@@ -328,7 +328,7 @@ def test_revert_must_take_what_is_asked_for_it() -> None:
 def test_the_quick_way_of_wiring_gives_what_the_full_one_gives(cls: Any, rebind: Any, inject: Any) -> None:
     quick = cls("pay", rebind=rebind, inject=inject)
     full = cls("pay", rebind=rebind, inject=inject, ignore_list=["nobody"])
-    for name in ("requires", "optional", "inject", "revert_inject", "revert_takes"):
+    for name in ("requires", "optional", "execute_inject", "revert_inject", "revert_takes"):
         assert getattr(quick, name) == getattr(full, name), name
     assert set(quick.execute_arguments) == set(full.execute_arguments)
     assert set(quick.revert_arguments) == set(full.revert_arguments)
