@@ -12,7 +12,10 @@ from flowbook.states import AtomState, FlowState
 LOG = logging.getLogger("flowbook")
 
 ANY = "*"
-"""Register for this to hear of every event."""
+"""Register for this to hear of every change of state."""
+
+PROGRESS = "PROGRESS"
+"""Register for this to hear how far attempts have come; it is no state, and `ANY` does not bring it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,7 @@ class Notice:
     """One committed change of state: of the flow when ``atom`` is empty, else of that atom.
 
     ``kind`` is ``flow``, ``task`` or ``retry``; ``at`` seconds since the epoch; ``attempt`` counts from 1 and is 0
-    where there is none.
+    where there is none. Where ``state`` is `PROGRESS`, ``progress`` says how far the attempt has come, 0.0 to 1.0.
     """
 
     run: str
@@ -31,6 +34,15 @@ class Notice:
     old_state: str
     at: float
     attempt: int = 0
+    progress: float | None = None
+
+    def __str__(self) -> str:
+        """Give the notice in one line, as logs have it."""
+        who = f"{self.run}: {self.kind} {self.atom or self.flow!r}"
+        if self.progress is not None:
+            return f"{who} has come to {self.progress:.0%}"
+        again = f", attempt {self.attempt}" if self.attempt > 1 else ""
+        return f"{who} is {self.state}, was {self.old_state}{again}"
 
 
 Listener = Callable[[Notice], None]
@@ -50,7 +62,7 @@ class Notifier:
         return bool(self._listeners)
 
     def register(self, state: str, listener: Listener) -> None:
-        """Call ``listener`` with each notice of ``state``, or with every one for `ANY`.
+        """Call ``listener`` with each notice of ``state``; for `ANY` with each one but those of `PROGRESS`.
 
         Raises NotPossible when nothing is ever in such a state, and WrongType for what cannot be called.
         """
@@ -67,15 +79,21 @@ class Notifier:
 
     def notify(self, notice: Notice) -> None:
         """Hand ``notice`` to all who listen for its state, in the calling thread."""
+        wanted = (notice.state,) if notice.state == PROGRESS else (notice.state, ANY)
         for state, listener in tuple(self._listeners):
-            if state in (ANY, notice.state):
+            if state in wanted:
                 try:
                     listener(notice)
                 except Exception:
-                    LOG.exception("a listener failed on %s of %s", notice.state, notice.atom or notice.flow)
+                    log_trouble(notice)
 
 
-_STATES = (*dict.fromkeys((*map(str, AtomState), *map(str, FlowState))), ANY)
+def log_trouble(notice: Notice) -> None:
+    """Log the exception that a listener has raised and that is being handled."""
+    LOG.exception("a listener failed on %s of %s", notice.state, notice.atom or notice.flow)
+
+
+_STATES = (*dict.fromkeys((*map(str, AtomState), *map(str, FlowState))), PROGRESS, ANY)
 
 
 def _check(state: object, listener: object) -> None:

@@ -28,10 +28,11 @@ def checked(records: FlowRecords, url: str, schema: int) -> FlowRecords:
         for key, row in records.kind(kind).items():
             if wrong := _wrong(row, shape):
                 raise Damaged(url, f"{kind} {key!r} of run {records.flow!r}: {wrong}")
-    for key, attempts in records.appended.get("attempt", {}).items():
-        for attempt in attempts:
-            if wrong := _wrong(attempt, _ATTEMPT):
-                raise Damaged(url, f"attempt of {key!r} of run {records.flow!r}: {wrong}")
+    for kind, shape in _APPENDED.items():
+        for key, rows in records.appended.get(kind, {}).items():
+            for one in rows:
+                if wrong := _wrong(one, shape):
+                    raise Damaged(url, f"{kind} of {key!r} of run {records.flow!r}: {wrong}")
     return records
 
 
@@ -133,6 +134,14 @@ _LIVE_PLAN: Final = frozenset({"plan"})
 _PACKED_PLAN: Final = frozenset({"digest", "packed"})
 
 
+def _needed_of_history(row: Row) -> Set[str]:
+    return _FAILED_IN_ROUND if "atom" in row else _GIVEN_FOR_ROUND
+
+
+_FAILED_IN_ROUND: Final = frozenset({"atom", "failure"})
+_GIVEN_FOR_ROUND: Final = frozenset({"result"})
+
+
 def _needed_of_atom(row: Row) -> Set[str]:
     return _NEEDED.get(row.get("state", ""), _BEGUN)
 
@@ -194,7 +203,14 @@ _ROWS: Final[Mapping[str, _Shape]] = {
             "metadata": _is_mapping,
             "failure": _is_failure,
             "revert_failure": _is_failure,
+            "intention": _one_of(Intention),
+            "due": _is_texts,
         },
         _needed_of_atom,
     ),
+}
+
+_APPENDED: Final[Mapping[str, _Shape]] = {
+    "attempt": _ATTEMPT,
+    "history": _Shape({"atom": _is_text, "failure": _is_failure}, _needed_of_history),
 }

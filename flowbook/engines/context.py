@@ -5,14 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from flowbook.exceptions import InvalidState
+from flowbook.exceptions import InvalidState, NotPossible, WrongType
 from flowbook.failure import Failure
 from flowbook.states import Direction
 
-Report = Callable[[float], None]
+Report = Callable[[Mapping[str, object]], None]
+
+
+PROGRESS = "progress"
+"""The name among an atom's metadata that says how far it is."""
 
 
 class Context:
@@ -39,7 +43,22 @@ class Context:
     def update_progress(self, progress: float) -> None:
         """Record how far the attempt has come, from 0.0 to 1.0 (what lies outside is clamped)."""
         if self._report is not None:
-            self._report(min(1.0, max(0.0, float(progress))))
+            self._report({PROGRESS: min(1.0, max(0.0, float(progress)))})
+
+    def annotate(self, **metadata: object) -> None:
+        """Record something beside the atom: plain data under names of yours, the newest of each name.
+
+        Raises WrongType for what is no JSON, and NotPossible for the name ``progress``.
+        """
+        if PROGRESS in metadata:
+            raise NotPossible(f"{PROGRESS!r} is not annotated", todo="call update_progress")
+        for name, value in metadata.items():
+            try:
+                json.dumps(value)
+            except (TypeError, ValueError, RecursionError):
+                raise WrongType(f"{name!r} of {self.atom!r}", value, "plain data (JSON)") from None
+        if self._report is not None:
+            self._report(metadata)
 
     def __reduce__(self) -> tuple[type[Context], tuple[str, str, Direction, int, int]]:
         """Travel without the way back to this process's engine."""

@@ -9,30 +9,28 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from functools import partial
 
-from flowbook.atoms.task import Task
 from flowbook.clock import Clock
 from flowbook.engines import opening
-from flowbook.engines.context import Context, Outcome
+from flowbook.engines.asking import answer
+from flowbook.engines.attempts import Attempts
 from flowbook.engines.core.messages import Annotate, Begin, Message, Start, Suspend
 from flowbook.engines.core.run import Run
 from flowbook.engines.core.step import step
-from flowbook.engines.executors.base import Executor, abandon, attempt, ended
+from flowbook.engines.executors.base import Executor
 from flowbook.engines.inbox import FLUSH_AFTER_S, Finished, Inbox, Item, Lost, Wish
 from flowbook.engines.options import Options
 from flowbook.engines.ownership import Ownership
 from flowbook.engines.storage import Storage
 from flowbook.engines.telling import Teller
-from flowbook.exceptions import FlowbookError, FlowFailed, InvalidState, StorageError
-from flowbook.failure import Failure
+from flowbook.exceptions import FlowbookError, InvalidState, StorageError
 from flowbook.flows.compilation import Compilation
 from flowbook.persistence.backend import Backend
 from flowbook.persistence.changes import Change, Delete
 from flowbook.persistence.owners import current_owner
-from flowbook.states import FINISHED, Direction, FlowState
+from flowbook.states import FINISHED, FlowState
 
 LOG = logging.getLogger("flowbook")
 
@@ -61,7 +59,7 @@ class Engine:
         self._clock: Clock = options.clock
         self._inbox = Inbox()
         self._entry = threading.Lock()
-        self._in_flight: dict[Start, Future[Outcome]] = {}
+        self._attempts = Attempts(self.storage, options.clock)
         self._answered: list[Change] = []  # takes the posted requests that were heard off their list
         self._flushed_at = 0.0
         self._stop: BaseException | None = None  # why the flow is being suspended, if it is an error
@@ -88,18 +86,12 @@ class Engine:
 
         Closing the iterator suspends the flow. Failures of tasks are not raised: the last state says it.
         """
-        if not self._entry.acquire(blocking=False):
-            raise InvalidState("run the engine", "it is running already")
-        try:
-            self._inbox, self._stop, self._unhanded = Inbox(), None, ()
+        with self._entered("run"):
+            self._stop, self._unhanded = None, ()
             known = self.state in FINISHED and not self._options.rerun
             if not known and not opening.look(self.storage, self._inputs, self._options):
                 with self._owned(), self._executing() as executor:
                     yield from self._drive(self._enter(executor.window), executor)
-        finally:
-            if self._options.closes_backend:
-                self.storage.backend.close()
-            self._entry.release()
         if self._stop is not None:
             raise self._stop
         yield self.state
@@ -111,11 +103,31 @@ class Engine:
         """
         self._inbox.wish_suspend()
 
+    def reset(self) -> None:
+        """Make every atom PENDING again, for a new round of a finished or suspended run; nothing is run.
+
+        Raises InvalidState while the engine runs, InvalidTransition for a run that has not ended, storage errors.
+        """
+        with self._entered("reset"), self._owned():
+            self._teller.tell(opening.reset_now(self.storage, self._clock.now()), self._clock.now())
+
     def make_executor(self) -> Executor:
         """Return where attempts run during one entry; each kind of engine says which."""
         raise NotImplementedError
 
     # -- entering and leaving --
+
+    @contextmanager
+    def _entered(self, what: str) -> Iterator[None]:
+        if not self._entry.acquire(blocking=False):
+            raise InvalidState(f"{what} the engine", "it is running already")
+        try:
+            self._inbox = Inbox()
+            yield
+        finally:
+            if self._options.closes_backend:
+                self.storage.backend.close()
+            self._entry.release()
 
     @contextmanager
     def _owned(self) -> Iterator[None]:
@@ -135,16 +147,17 @@ class Engine:
             self.storage.forget()  # what was decided and not committed has not happened
             raise
         finally:
-            abandon(self._in_flight.values())
-            self._in_flight.clear()
+            self._attempts.abandon()
             executor.shutdown()
 
     def _enter(self, window: int) -> Run:
         entered = opening.enter(self.storage, self._inputs, self._options, self._clock.now())
         self.resumed, self.differences = entered.resumed, entered.differences
-        if entered.resumed is not None:
+        if entered.resumed is not None and entered.resumed.is_news:
             LOG.warning("resumed run %s: %s", self.run_id, entered.resumed)
-        return self.storage.restore(entered.records, owner=str(current_owner()), window=window)
+        run = self.storage.restore(entered.records, owner=str(current_owner()), window=window)
+        run.defer_reverts, run.never_resolve = self._options.defer_reverts, self._options.never_resolve
+        return run
 
     # -- the loop --
 
@@ -171,48 +184,45 @@ class Engine:
             raise
 
     def _decide(self, run: Run, messages: Sequence[Message]) -> Sequence[Start]:
-        """Take a step, commit it, tell how it ended; return what to start, unless a suspend came first."""
+        """Take steps, commit each, tell how it ended and answer what it asks; return what is to be started.
+
+        A start that a wish to suspend overtook is withdrawn.
+        """
+        starts: list[Start] = []
         while True:
             run.listening = bool(self._teller)
             decision = step(run, messages)
             self.storage.commit(decision.changes + self._answered)
             self._answered = []
-            self._teller.tell(decision.endings, run.now)
-            if not (decision.starts and self._inbox.suspend_wished):
-                self._teller.tell(decision.startings, run.now)
-                return decision.starts
-            messages = [self._suspension(decision.starts)]
+            self._teller.tell(decision.endings, run.now, run.metadata)
+            if decision.ask is not None:
+                messages = [answer(self.storage, decision.ask, self._clock.now())]
+                continue
+            if self._inbox.suspend_wished and (decision.starts or decision.goes_on):
+                messages = [self._suspension(decision.starts)]
+                continue
+            self._teller.tell(decision.startings, run.now)
+            starts += decision.starts
+            if not decision.goes_on:
+                return starts
+            messages = ()
 
     def _perform(self, run: Run, starts: Sequence[Start], executor: Executor) -> None:
+        loop = threading.get_ident()
         for number, start in enumerate(starts):
             try:
-                self._in_flight[start] = future = self._submit(run, start, executor)
+                self._attempts.submit(start, partial(self._report, run, start.node, loop), executor, self._inbox)
             except FlowbookError as error:  # nothing is wrong with the task: suspend, so that it can be tried again
                 self._stop, self._unhanded = error, starts[number:]
                 self.suspend()
                 return
-            future.add_done_callback(partial(self._inbox.put_finished, start))
-
-    def _submit(self, run: Run, start: Start, executor: Executor) -> Future[Outcome]:
-        """Hand an attempt over, and return its future; one that need not or cannot be called has ended already."""
-        task = self.compilation.plan.atom(start.node)
-        assert isinstance(task, Task)  # loading refuses flows with retries
-        if start.direction is Direction.REVERT and not (task.has_revert or task.has_hooks):
-            return ended(Outcome())
-        try:
-            arguments = self.storage.arguments(start.node, start.direction)
-        except FlowFailed as error:
-            return ended(Outcome(failure=Failure.from_exception(error)))
-        report = partial(self._report, run, start.node, threading.get_ident())
-        context = Context(self.run_id, task.name, start.direction, start.round, start.attempt, report)
-        return executor.submit(attempt, task, arguments, context, self._clock)
 
     def _receive(self, run: Run) -> list[Message]:
         """Wait for something to happen; return all that has, as messages."""
         messages: list[Message] = []
         for item in self._wait():
             match item:
-                case Finished(start) if self._in_flight.pop(start, None) is not None:
+                case Finished(start) if self._attempts.take(start):
                     messages.append(self.storage.accept(start, self._clock.now(), item.outcome()))
                 case Wish(request):
                     self._answered += [Delete("request", request)] if request else []
@@ -230,7 +240,7 @@ class Engine:
                 raise
             self._stop = error
             self.suspend()  # an ending that was taken out when the interrupt came is told again
-            return [Finished(start, future) for start, future in self._in_flight.items() if future.done()]
+            return self._attempts.finished()
 
     def _suspension(self, starts: Sequence[Start] = ()) -> Suspend:
         """Return the wish to suspend, with ``starts`` and what is queued withdrawn.
@@ -238,17 +248,15 @@ class Engine:
         Where an executor refused some, what it took is waited for, so that each entry gets further.
         """
         unhanded, self._unhanded = self._unhanded, ()
-        cancelled = [] if unhanded else [start for start, future in self._in_flight.items() if future.cancel()]
-        for start in cancelled:
-            del self._in_flight[start]
+        cancelled = [] if unhanded else self._attempts.cancel_queued()
         return Suspend(self._clock.now(), [*starts, *unhanded, *cancelled])
 
     def _annotations(self) -> list[Message]:
-        return [Annotate(node, {"progress": told}) for node, told in self._inbox.take_progress().items()]
+        return [Annotate(node, told) for node, told in self._inbox.take_metadata().items()]
 
-    def _report(self, run: Run, node: int, loop: int, progress: float) -> None:
-        """Take a task's progress: through the inbox, or, where the loop itself runs the task, at once but seldom."""
-        self._inbox.put_progress(node, progress)
+    def _report(self, run: Run, node: int, loop: int, metadata: Mapping[str, object]) -> None:
+        """Take what a task tells: through the inbox, or, where the loop itself runs the task, at once but seldom."""
+        self._inbox.put_metadata(node, metadata)
         if threading.get_ident() == loop and self._clock.now() - self._flushed_at >= FLUSH_AFTER_S:
             self._flushed_at = self._clock.now()
             with suppress(StorageError):  # no failure of the task: the next commit carries it too, or fails as well

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from flowbook.engines.core.messages import Start
 from flowbook.failure import Failure
 
 FLUSH_AFTER_S = 0.5
-"""How long progress may wait for something else to be committed with."""
+"""How long metadata may wait for something else to be committed with."""
 
 
 class Finished(NamedTuple):
@@ -33,8 +34,8 @@ class Finished(NamedTuple):
         return outcome
 
 
-class Progress(NamedTuple):
-    """Some attempt told how far it is; how far stands in `Inbox.progress`."""
+class Told(NamedTuple):
+    """Some attempt told something of itself; what it is stands in the inbox."""
 
 
 class Wish(NamedTuple):
@@ -49,7 +50,7 @@ class Lost(NamedTuple):
     error: Exception
 
 
-Item = Finished | Progress | Wish | Lost
+Item = Finished | Told | Wish | Lost
 
 
 class Inbox:
@@ -59,7 +60,7 @@ class Inbox:
         self._queue: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self.put = self._queue.put
         self.suspend_wished = False
-        self._progress: dict[int, float] = {}
+        self._told: dict[int, dict[str, object]] = {}
         self._telling = threading.Lock()
 
     def wish_suspend(self, request: str = "") -> None:
@@ -67,19 +68,19 @@ class Inbox:
         self.suspend_wished = True
         self._queue.put(Wish(request))
 
-    def put_progress(self, node: int, progress: float) -> None:
-        """Tell how far a node is: only the newest word counts, and one waiting word wakes the loop."""
+    def put_metadata(self, node: int, metadata: Mapping[str, object]) -> None:
+        """Tell something of a node: only the newest word of each name counts, and one waiting word wakes the loop."""
         with self._telling:
-            wakes = not self._progress
-            self._progress[node] = progress
+            wakes = not self._told
+            self._told.setdefault(node, {}).update(metadata)
         if wakes:
-            self._queue.put(Progress())
+            self._queue.put(Told())
 
-    def take_progress(self) -> dict[int, float]:
-        """Return the newest progress of each node that told some."""
+    def take_metadata(self) -> dict[int, dict[str, object]]:
+        """Return the newest of what was told of each node."""
         with self._telling:
-            progress, self._progress = self._progress, {}
-        return progress
+            told, self._told = self._told, {}
+        return told
 
     def put_finished(self, start: Start, future: Future[Outcome]) -> None:
         """Tell that an attempt's future is done."""
@@ -88,13 +89,13 @@ class Inbox:
     def take_all(self) -> list[Item]:
         """Wait for something, and return all that has come, in order.
 
-        Progress alone is held back for half a second, so that it is committed together with what follows. An interrupt
-        may lose what was just taken.
+        Metadata alone are held back for half a second, so that they are committed together with what follows. An
+        interrupt may lose what was just taken.
         """
         taken = [self._queue.get()]
         deadline = time.monotonic() + FLUSH_AFTER_S
         try:
-            while isinstance(taken[-1], Progress):
+            while isinstance(taken[-1], Told):
                 taken.append(self._queue.get(timeout=max(0.0, deadline - time.monotonic())))
             while True:
                 taken.append(self._queue.get_nowait())

@@ -9,9 +9,10 @@ import zlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from flowbook.engines.core.messages import Event
 from flowbook.engines.options import DEFAULT_BOOK, Options
 from flowbook.engines.storage import Storage, as_inline
-from flowbook.exceptions import Damaged, FlowChanged, InputsChanged, NotPossible
+from flowbook.exceptions import Damaged, FlowChanged, InputsChanged, NotFound, NotPossible
 from flowbook.flows.plan import Plan, differences, plan_record, refused_versions
 from flowbook.persistence import codec
 from flowbook.persistence.backend import Backend, FlowRecords
@@ -36,6 +37,11 @@ class Resumed(NamedTuple):
     saved: int
     interrupted: int
     to_go: int
+
+    @property
+    def is_news(self) -> bool:
+        """Whether anything was done before."""
+        return bool(self.saved or self.interrupted)
 
     def __str__(self) -> str:
         return f"{self.saved} saved, {self.interrupted} interrupted, {self.to_go} to go"
@@ -110,12 +116,14 @@ def _create(storage: Storage, inputs: Mapping[str, object], options: Options, at
 
 def _after(records: FlowRecords, changes: list[Change]) -> FlowRecords:
     rows = {kind: dict(by_key) for kind, by_key in records.rows.items()}
+    appended = {kind: dict(by_key) for kind, by_key in records.appended.items()}
     for change in changes:
         if isinstance(change, Put):
             rows.setdefault(change.kind, {})[change.key] = dict(change.row)
         else:
             rows.get(change.kind, {}).pop(change.key, None)
-    return FlowRecords(records.flow, rows, records.appended)
+            appended.get(change.kind, {}).pop(change.key, None)
+    return FlowRecords(records.flow, rows, appended)
 
 
 def reset(saved: FlowRecords, at: float) -> list[Change]:
@@ -128,7 +136,22 @@ def reset(saved: FlowRecords, at: float) -> list[Change]:
         before = AtomState(atom["state"])
         after = before if before is AtomState.PENDING else atom_after(before, AtomEvent.RESET)
         changes.append(Put("atom", name, {"state": after.value, "round": atom.get("round", 0) + 1}))
+    changes += [Delete("history", name) for name in saved.appended.get("history", {})]
     return changes
+
+
+def reset_now(storage: Storage, at: float) -> list[Event]:
+    """Commit a new round of a run under the claim; return what changed, for those who listen. Raises NotFound."""
+    saved = storage.read()
+    if saved is None:
+        raise NotFound("run", storage.run_id)
+    changes = reset(saved, at)
+    storage.commit(changes)
+    storage.restore(_after(saved, changes))
+    was, index = saved.kind("atom"), storage.plan.index
+    moved = [(index[name], row["state"]) for name, row in was.items() if name in index]
+    events = [Event(node, AtomState.PENDING, old) for node, old in sorted(moved) if old != AtomState.PENDING]
+    return [*events, Event(None, FlowState.PENDING, state_of(saved))]
 
 
 def pack_plan(plan: Plan, backend: Backend) -> Row:

@@ -30,6 +30,8 @@ class EngineOptions(TypedDict, total=False):
     executor: Any  # a name, or any object with submit()
     max_workers: int | None
     clock: Clock
+    defer_reverts: bool
+    never_resolve: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,9 @@ class Options:
     recorded plan is accepted (and the difference told) or refused; ``take_over`` takes the flow from a living owner;
     ``lease_s`` is how long a claim outlives an owner whose death cannot be seen; ``factory`` says how another process
     can rebuild the flow; ``closes_backend`` closes the backend at the end of each run (it opens when it is used).
+    ``defer_reverts`` lets a retry that says REVERT hand the failure on until somebody decides otherwise, at last to all
+    being reverted: without it, only its own flow is reverted when no retry around it objects. ``never_resolve`` asks
+    nobody and reverts nothing: after a failure what runs is finished, and the flow has failed.
     """
 
     run_id: str
@@ -53,6 +58,8 @@ class Options:
     executor: Any = None
     max_workers: int | None = None
     clock: Clock = field(default_factory=SystemClock)
+    defer_reverts: bool = False
+    never_resolve: bool = False
 
     def __post_init__(self) -> None:
         """Raise WrongType or NotPossible for values that make no sense."""

@@ -17,7 +17,6 @@ from flowbook.engines.options import SCHEMA, EngineOptions, Options, check_id
 from flowbook.exceptions import FactoryMissing, NotFound, NotPossible, WrongType, did_you_mean
 from flowbook.flows.base import Flow
 from flowbook.flows.compilation import compile_flow
-from flowbook.flows.plan import Plan
 from flowbook.persistence import fetch
 from flowbook.persistence.backend import Backend, FlowRecords
 from flowbook.persistence.registry import as_backend
@@ -64,7 +63,6 @@ def load(
         recorded = None if run_id is None else _recorded(opened, run_id)
         given = inputs if recorded is None else {*inputs, *recorded.kind("input")}
         compilation = compile_flow(flow, given)
-        _check_supported(compilation.plan)
         made: Engine = load_plugin(GROUP, engine)(compilation, opened, inputs, chosen)
         made.make_executor().shutdown()  # what cannot be made is refused now, before anything is claimed
         if recorded is not None:
@@ -190,23 +188,6 @@ def _checked_inputs(store: Mapping[str, object] | None) -> dict[str, object]:
         if not isinstance(name, str):
             raise WrongType("a symbol in store", name, "a string")
     return inputs
-
-
-def _check_supported(plan: Plan) -> None:
-    """Raise NotPossible for what compiles but is not run by this version: retries and deciders."""
-    if len(plan.scopes) > 1:
-        retry = plan.atom(plan.scopes[1].first)
-        raise NotPossible(
-            f"{retry.name!r} is a retry, which this version compiles but does not run",
-            where=retry.place,
-            todo="take it out, or wait for the version with retry controllers",
-        )
-    if plan.decided:
-        source, target = plan.decided[0]
-        raise NotPossible(
-            f"the link {source!r} -> {target!r} has a decider, which this version does not ask",
-            todo="take it out, or wait for the version with deciders",
-        )
 
 
 def _check_options(options: Mapping[str, object]) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from flowbook.atoms.history import History
+from flowbook.engines.context import PROGRESS
 from flowbook.engines.core.arguments import nearest
-from flowbook.engines.core.run import Run
-from flowbook.exceptions import InvalidState, NotFound
+from flowbook.engines.core.run import READABLE, Run
+from flowbook.exceptions import InvalidState, NotFound, NotPossible
 from flowbook.failure import Failure, WrappedFailure
 from flowbook.flows.plan import Plan
 from flowbook.flows.scopes import Provider
@@ -41,12 +43,34 @@ class Results:
         return self.run.state[self._node(name)]
 
     def get(self, name: str) -> Any:  # whatever the task returned
-        """Return the result of an atom, or its Failure. Raises NotFound when it has neither."""
+        """Return the result of an atom, or its Failure. Raises NotFound when it has neither, or was reverted."""
         node = self._node(name)
-        handle = self.run.failure.get(node) or self.run.result[node]
+        handle = self.run.failure.get(node)
+        if handle is None and self.run.state[node] in READABLE:
+            handle = self.run.result[node]
         if handle is None:
             raise NotFound("result of atom", name)
         return live(handle)
+
+    def get_revert_result(self, name: str) -> Any:  # whatever revert returned
+        """Return what the revert of an atom returned, or its Failure. Raises NotFound when it has neither."""
+        node = self._node(name)
+        handle = self.run.revert_failure.get(node) or self.run.revert_result.get(node)
+        if handle is None:
+            raise NotFound("result of reverting", name)
+        return live(handle)
+
+    def get_metadata(self, name: str) -> dict[str, Any]:
+        """Return what was recorded beside an atom, its ``progress`` too where it told some. Raises NotFound."""
+        return dict(self.run.metadata.get(self._node(name), {}))
+
+    def get_progress(self, name: str) -> float:
+        """Return how far an atom is, from 0.0 to 1.0, which is SUCCESS. Raises NotFound."""
+        node = self._node(name)
+        if self.run.state[node] is AtomState.SUCCESS:
+            return 1.0
+        told = self.run.metadata.get(node, {}).get(PROGRESS, 0.0)
+        return told if isinstance(told, float) else 0.0
 
     def get_failures(self) -> dict[str, Failure]:
         """Return the failures of execution by atom, in the order recorded; atoms that the flow no longer has first."""
@@ -56,6 +80,22 @@ class Results:
     def get_revert_failures(self) -> dict[str, Failure]:
         """Return the failures of reverting by atom."""
         return self._failures(self.run.revert_failure)
+
+    def get_retry_history(self, name: str) -> History:
+        """Return what a retry gave in each round, and which failures came of it. Raises NotFound and NotPossible."""
+        node = self._node(name)
+        if node not in self.plan.failure_heads:
+            raise NotPossible(f"{name!r} is no retry: it has no history")
+        return self.history(node)
+
+    def history(self, node: int) -> History:
+        """Return the history of a retry, decoded."""
+        rounds = [
+            (None if result is None else live(result), {name: _failure(handle) for name, handle in failures.items()})
+            for result, failures in self.run.history.get(node, ())
+        ]
+        failure = self.run.failure.get(node)
+        return History(rounds, None if failure is None else _failure(failure))
 
     def fetch(self, symbol: str) -> Any:  # whatever was given
         """Return what a symbol stands for: an input, else what the first atom that provides it gave.

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flowbook.atoms.retry import HISTORY, Retry
 from flowbook.engines.checking import checked
 from flowbook.engines.context import Outcome
 from flowbook.engines.core.arguments import sources
-from flowbook.engines.core.messages import Ended, Start
-from flowbook.engines.core.run import Run
+from flowbook.engines.core.messages import ON_FAILURE, Ended, Start
+from flowbook.engines.core.run import Round, Run
 from flowbook.engines.options import SCHEMA
 from flowbook.engines.results import UNCHANGING, Results, live
 from flowbook.exceptions import EncodeError, InvalidState, NotFound, TooLarge
@@ -20,10 +21,10 @@ from flowbook.failure import Failure
 from flowbook.flows.plan import Plan
 from flowbook.persistence import codec
 from flowbook.persistence.backend import Backend, Claim, FlowRecords
-from flowbook.persistence.changes import Change, Inline, Put
+from flowbook.persistence.changes import Change, Inline, Put, Row
 from flowbook.states import Direction
 
-CURRENT = ("flow", "plan", "input", "atom", "request")
+CURRENT = ("flow", "plan", "input", "injected", "atom", "history", "request")
 """The kinds of records that an engine enters a run with."""
 
 VALUES = ("result", "failure", "revert_result", "revert_failure")
@@ -44,6 +45,7 @@ class Storage(Results):
         self.claim: Claim | None = None
         self.commits = 0
         self._gathered: dict[str, Failure] = {}
+        self._gathered_from: list[Inline] = []
         self._refused: dict[int, object] = {}  # results that could not be stored, for the atoms' own reverts
 
     # -- the engine's half --
@@ -68,6 +70,14 @@ class Storage(Results):
         run = self._run = Run(self.plan, flow_row, owner=owner, window=window)
         run.inputs = {name: as_inline(row["value"]) for name, row in records.kind("input").items()}
         index = self.plan.index
+        run.injected = {
+            index[name]: {symbol: as_inline(value) for symbol, value in row.items()}
+            for name, row in records.kind("injected").items()
+            if name in index
+        }
+        run.history = {
+            index[name]: rounds_of(rows) for name, rows in records.appended.get("history", {}).items() if name in index
+        }
         for name, row in records.kind("atom").items():
             node = index.get(name)
             handles = {key: as_inline(value) if key in VALUES else value for key, value in row.items()}
@@ -117,9 +127,9 @@ class Storage(Results):
                 failure = Failure.from_exception(error)
                 if executes:
                     self._refused[start.node] = value
-        return Ended(start, at, failure=self._encode_failure(failure), began_at=began_at)
+        return Ended(start, at, failure=self.encode_failure(failure), began_at=began_at)
 
-    def _encode_failure(self, failure: Failure) -> Inline:
+    def encode_failure(self, failure: Failure) -> Inline:
         """Return the handle of a failure; where it is over the backend's limit its brief form is stored."""
         if self.backend.keeps_references:
             return Inline(failure)
@@ -140,25 +150,37 @@ class Storage(Results):
 
     def arguments(self, node: int, direction: Direction) -> dict[str, Any]:
         """Return what an attempt is called with, decoded. Raises NotProvided, and DecodeError for a foreign type."""
-        run, atom = self.run, self.plan.atom(node)
-        executes = direction is Direction.EXECUTE
-        injected = atom.inject if executes else atom.revert_inject
-        arguments: dict[str, Any] = dict(injected) if injected else {}
-        for name, handle, index in sources(run, node, direction):
-            value: Any = live(handle)
-            arguments[name] = value if index is None else value[index]  # `absent` saw to it
+        plan = self.plan
+        atom, executes = plan.atom(node), direction is Direction.EXECUTE
+        if executes and node not in plan.execute_heads and node not in plan.failure_heads:
+            return dict(atom.execute_inject)  # most atoms of a large flow
+        arguments = self._fetched(node, direction, atom.execute_inject if executes else atom.revert_inject)
         if not executes:
-            takes = atom.revert_takes
-            if "result" in takes:
+            if "result" in atom.revert_takes:
                 arguments["result"] = self._own_result(node)
-            if "flow_failures" in takes:
+            if "flow_failures" in atom.revert_takes:
                 arguments["flow_failures"] = dict(self._flow_failures())
+        if isinstance(atom, Retry) and (executes or HISTORY in atom.revert_takes):
+            arguments[HISTORY] = self.history(node)
         return arguments
 
+    def arguments_on_failure(self, retry: Retry) -> dict[str, Any]:
+        """Return what a retry is asked with, decoded. Raises NotProvided, and DecodeError for a foreign type."""
+        node = self.plan.index[retry.name]
+        return {**self._fetched(node, ON_FAILURE, retry.on_failure_inject), HISTORY: self.history(node)}
+
+    def _fetched(self, node: int, method: Direction | str, injected: Mapping[str, object]) -> dict[str, Any]:
+        fetched: dict[str, Any] = dict(injected) if injected else {}
+        for name, handle, index in sources(self.run, node, method):
+            value: Any = live(handle)
+            fetched[name] = value if index is None else value[index]  # `absent` saw to it
+        return fetched
+
     def _flow_failures(self) -> Mapping[str, Failure]:
-        """Return all failures so far, gathered when one has come since: a revert of many would gather them for each."""
-        if len(self._gathered) != len(self.failures_of_gone) + len(self.run.failure):
-            self._gathered = self.get_failures()
+        """Return all failures so far, gathered when they have changed: a revert of many would gather them for each."""
+        handles = list(self.run.failure.values())
+        if handles != self._gathered_from or not self._gathered:
+            self._gathered, self._gathered_from = self.get_failures(), handles
         return self._gathered
 
     def _own_result(self, node: int) -> object:
@@ -166,6 +188,17 @@ class Storage(Results):
             return self._refused[node]
         handle = self.run.failure.get(node) or self.run.result[node]
         return None if handle is None else live(handle)
+
+
+def rounds_of(rows: Sequence[Row]) -> list[Round]:
+    """Return the rounds of a retry from its appended records: each begins with a result, failures follow it."""
+    rounds: list[Round] = []
+    for row in rows:
+        if "result" in row:
+            rounds.append(Round(as_inline(row["result"]), {}))
+        elif rounds:
+            rounds[-1].failures[row["atom"]] = as_inline(row["failure"])
+    return rounds
 
 
 def as_inline(value: Any) -> Inline:  # a row's field: a handle, or the JSON document that stands for one

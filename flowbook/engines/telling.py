@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 from flowbook.engines.core.messages import Event
-from flowbook.events import Notice, Notifier
+from flowbook.events import PROGRESS, Notice, Notifier
 from flowbook.flows.plan import Plan
+
+Metadata = Mapping[int, Mapping[str, Any]]
+"""What stands beside the atoms, by node."""
+
+NO_METADATA: Final[Metadata] = MappingProxyType({})
 
 
 class Teller:
@@ -22,12 +29,14 @@ class Teller:
         """Return whether anybody listens: the core makes no events otherwise."""
         return bool(self.notifier) or bool(self.atom_notifier)
 
-    def tell(self, events: Iterable[Event], at: float) -> None:
-        """Hand out a notice of each event, in order, in the calling thread."""
+    def tell(self, events: Iterable[Event], at: float, metadata: Metadata = NO_METADATA) -> None:
+        """Hand out a notice of each event, in order, in the calling thread; ``metadata`` holds progress, by node."""
         for event in events:
             told = (event.state, event.old, at, event.attempt)
             if event.node is None:
                 self.notifier.notify(Notice(self._run_id, self._plan.flow_name, "flow", "", *told))
             else:
                 atom = self._plan.atom(event.node)
-                self.atom_notifier.notify(Notice(self._run_id, self._plan.flow_name, atom.kind, atom.name, *told))
+                progress = metadata.get(event.node, {}).get("progress") if event.state == PROGRESS else None
+                notice = Notice(self._run_id, self._plan.flow_name, atom.kind, atom.name, *told, progress)
+                self.atom_notifier.notify(notice)

@@ -12,16 +12,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from flowbook.atoms.base import Atom
+from flowbook.atoms.retry import Retry
 from flowbook.atoms.signature import Argument
 from flowbook.atoms.task import Task
 from flowbook.exceptions import CompilationFailure, Problem, WrongType
 from flowbook.flows.base import Flow
 from flowbook.flows.frames import Frame, frame_of
-from flowbook.flows.graph import GraphFlow
 from flowbook.flows.inputs import missing_inputs
 from flowbook.flows.linear import LinearFlow
 from flowbook.flows.links import Links
-from flowbook.flows.plan import Heads, Plan, Scope, Span
+from flowbook.flows.plan import Heads, Plan, Scope, Span, Vote
 from flowbook.flows.scopes import Visible
 
 if TYPE_CHECKING:
@@ -84,10 +84,10 @@ class _Compiler:
         """Give every atom its node, in an order in which they may run."""
         plan = self.plan
         if isinstance(self.flow, Atom):
-            self._add_atom(self.flow, [], 0)
+            self._add_atom(self.flow, [], 0, [])
         else:
             self._see(self.flow)
-            self._open(self.flow, [], 0)
+            self._open(self.flow, [], 0, [])
         frames = self.frames
         while frames:
             frame = frames[-1]
@@ -97,28 +97,29 @@ class _Compiler:
                 self._close(frame, frames[-1] if frames else None)
                 continue
             before = frame.next_before(child)
+            votes = frame.votes_on(child, plan.index)
             if isinstance(child, Atom):
-                frame.took([self._add_atom(child, before, frame.scope)])
+                frame.took([self._add_atom(child, before, frame.scope, votes)])
             elif self._see(child):
-                self._open(child, before, frame.scope)
+                self._open(child, before, frame.scope, votes)
             else:
                 frame.took([])
         plan.scopes[0].end = len(plan.names)
         plan.tell_marks_apart()
 
-    def _open(self, flow: Flow, before: list[int], scope: int) -> None:
+    def _open(self, flow: Flow, before: list[int], scope: int, votes: list[Vote]) -> None:
         plan = self.plan
         if len(before) > 1 and len(flow.children) > 1 and flow.retry is None and not isinstance(flow, LinearFlow):
             before = [self._add_mark(flow, "begin", before, scope)]
-        if isinstance(flow, GraphFlow):
-            plan.decided += [(link.source.name, link.target.name) for link in flow.links if link.decider]
         span = Span(flow.name, flow.pattern, len(plan.names), 0)
         plan.spans.append(span)
         if flow.retry is not None:
             plan.scopes.append(Scope(len(plan.names), 0, scope, len(plan.names)))
             scope = len(plan.scopes) - 1
-            before = [self._add_atom(flow.retry, before, scope)]
-        self.frames.append(frame_of(flow, before, span, scope, self.visible, self.links))
+            before, votes = [self._add_atom(flow.retry, before, scope, votes)], []
+        frame = frame_of(flow, before, span, scope, self.visible, self.links)
+        frame.votes = votes
+        self.frames.append(frame)
 
     def _close(self, frame: Frame, parent: Frame | None) -> None:
         frame.finish()
@@ -142,7 +143,7 @@ class _Compiler:
         self.problems.append(Problem(what, (item.place,), "make a second object with its own name"))
         return False
 
-    def _add_atom(self, atom: Atom, before: list[int], scope: int) -> int:
+    def _add_atom(self, atom: Atom, before: list[int], scope: int, votes: list[Vote]) -> int:
         plan = self.plan
         other = plan.index.get(atom.name)
         if other is not None and plan.atoms[other] is not atom:
@@ -157,6 +158,10 @@ class _Compiler:
             plan.execute_heads[node] = self._heads(atom.execute_arguments)
         if atom.revert_arguments:
             plan.revert_heads[node] = self._heads(atom.revert_arguments)
+        if isinstance(atom, Retry):
+            plan.failure_heads[node] = self._heads(atom.on_failure_arguments)
+        if votes:
+            plan.votes[node] = votes
         if atom.priority:
             plan.priorities[node] = atom.priority
         for symbol, index in atom.save_as.items():

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from flowbook.atoms.base import Atom
 from flowbook.flows.base import Flow
 from flowbook.flows.graph import GraphFlow
 from flowbook.flows.linear import LinearFlow
 from flowbook.flows.links import Arcs, Links
-from flowbook.flows.plan import Span
+from flowbook.flows.plan import Span, Vote
 from flowbook.flows.scopes import Provided, Visible
 
 
@@ -17,6 +17,7 @@ class Frame:
     """A flow that is being walked: the ``ends`` that are open so far, what comes ``before`` all of it, its ``scope``.
 
     ``unseen`` is what its children provide and nobody had to see yet: most of it is hidden again by the flow around.
+    ``votes`` are of the deciders on links to the flow: they decide about the atoms that it begins with.
     This one walks linear flows: each child behind the one before it, and all that came before in its sight.
     """
 
@@ -29,6 +30,7 @@ class Frame:
         self.children: Iterator[Atom | Flow] = iter(flow.children)
         self.ends: list[int] = []
         self.unseen: Sequence[Provided] = ()
+        self.votes: list[Vote] = []
 
     def next_before(self, child: Atom | Flow) -> list[int]:
         """Return the nodes that come right before ``child``, and let it see what it may."""
@@ -40,6 +42,10 @@ class Frame:
         """Take note of the ends of the last child (none when it was empty), and of what it left unseen."""
         self.ends = ends or self.ends
         self.unseen = unseen
+
+    def votes_on(self, child: Atom | Flow, index: Mapping[str, int]) -> list[Vote]:
+        """Return the votes on what ``child`` begins with: the flow's own where nothing of the flow comes before."""
+        return [] if self.ends else self.votes
 
     def branches_behind(self, child: Atom | Flow) -> bool:
         """Return whether several siblings come right behind ``child``."""
@@ -66,6 +72,10 @@ class UnorderedFrame(Frame):
         self.ends += ends
         self._provided += self.visible.undo(self._start)
         self._provided += unseen
+
+    def votes_on(self, child: Atom | Flow, index: Mapping[str, int]) -> list[Vote]:
+        """Return the flow's own votes: nothing of it comes before any child."""
+        return self.votes
 
     def finish(self) -> None:
         """Gather what all children provide, in the order added."""
@@ -103,6 +113,15 @@ class GraphFrame(Frame):
         self._repeats |= not ends
         if not self._arcs.after(child):
             self.ends += self._ends_of[child]
+
+    def votes_on(self, child: Atom | Flow, index: Mapping[str, int]) -> list[Vote]:
+        """Return the votes of the deciders on links to ``child``, by the nodes of their sources."""
+        own = [] if self._ends_before(child) else self.votes
+        return own + [
+            Vote(index.get(link.source.name) if isinstance(link.source, Atom) else None, link.decider, link.depth)
+            for link in self._arcs.links_to(child)
+            if link.decider is not None and link.depth is not None
+        ]
 
     def branches_behind(self, child: Atom | Flow) -> bool:
         """Return whether several siblings are linked right behind ``child``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from flowbook.atoms.base import Atom
+from flowbook.atoms.retry import Retry
 from flowbook.exceptions import Problem, did_you_mean
 from flowbook.flows.plan import Plan
 
@@ -25,9 +26,11 @@ def _missing(plan: Plan) -> Iterator[tuple[Atom, str, str]]:
     for node in plan.atom_nodes():
         atom = plan.atom(node)
         told: set[str] = set()
+        failing = atom.on_failure_arguments if isinstance(atom, Retry) else ()
         for method, arguments, heads in (
             ("execute", atom.execute_arguments, plan.execute_heads.get(node, ())),
             ("revert", atom.revert_arguments, plan.revert_heads.get(node, ())),
+            ("on_failure", failing, plan.failure_heads.get(node, ())),
         ):
             for argument, head in zip(arguments, heads, strict=True):
                 if head is None and not argument.optional and argument.symbol not in told:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from flowbook.atoms.base import Atom
 from flowbook.exceptions import Problem
-from flowbook.flows.base import Flow, Symbols, union
+from flowbook.flows.base import Flow, Link, Symbols, union
 from flowbook.flows.graph import GraphFlow
 
 Child = Atom | Flow
@@ -79,6 +79,7 @@ class Arcs:
         self._before: dict[Child, list[Child]] = {child: [] for child in flow.children}
         self._after: dict[Child, list[Child]] = {child: [] for child in flow.children}
         self._linked: set[tuple[Child, Child]] = set()
+        self._made: dict[Child, list[Link]] = {}
         self._parts: dict[Child, Part] = dict(zip(flow.children, parts, strict=True))
         self._largest_child = max(self._parts, key=self._size, default=flow)
         self._largest = self._parts.get(self._largest_child, _nothing())
@@ -98,6 +99,7 @@ class Arcs:
         """
         for link in self._flow.links:
             self.add(link.source, link.target)
+            self._made.setdefault(link.target, []).append(link)
         for child, part in self._parts.items():
             for symbol in sorted(part.requires):
                 givers = [p for p in self.providers(symbol) if p is not child and self._flow.resolves(p, child)]
@@ -144,6 +146,10 @@ class Arcs:
     def before(self, child: Child) -> Sequence[Child]:
         """Return the children that are linked right before ``child``."""
         return self._before[child]
+
+    def links_to(self, child: Child) -> Sequence[Link]:
+        """Return the links made by hand that lead to ``child``."""
+        return self._made.get(child, ())
 
     def after(self, child: Child) -> Sequence[Child]:
         """Return the children that are linked right behind ``child``."""

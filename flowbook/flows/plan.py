@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowbook.atoms.base import Atom
+from flowbook.flows.deciders import Decider, Depth
 from flowbook.flows.scopes import Provider
 
 ROOT = 0
@@ -31,6 +32,15 @@ class Scope:
     retry: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """A decider on a link that leads to an atom, and how far its no reaches; ``source`` is None when it is a flow."""
+
+    source: int | None
+    decider: Decider
+    depth: Depth
+
+
 @dataclass(slots=True)
 class Span:
     """A flow as it was declared: its nodes are ``first <= node < end``; spans nest, outer ones come first."""
@@ -49,10 +59,11 @@ class Plan:
     """
 
     __slots__ = (
+        "_flow_of",
         "atom_count",
         "atoms",
-        "decided",
         "execute_heads",
+        "failure_heads",
         "flow_name",
         "index",
         "names",
@@ -64,6 +75,7 @@ class Plan:
         "scopes",
         "spans",
         "successors",
+        "votes",
     )
 
     def __init__(self, flow_name: str) -> None:
@@ -76,12 +88,14 @@ class Plan:
         self.predecessors: list[list[int]] = []
         self.execute_heads: dict[int, Heads] = {}  # of atoms with arguments
         self.revert_heads: dict[int, Heads] = {}
+        self.failure_heads: dict[int, Heads] = {}  # of retries, for on_failure
         self.priorities: dict[int, int] = {}  # only those that differ from 0
         self.providers: dict[str, list[tuple[int, int | str | None]]] = {}  # of each symbol, in order: node, part
         self.scopes: list[Scope] = [Scope(0, 0, ROOT, None)]
         self.scope_of: list[int] = []
         self.spans: list[Span] = []
-        self.decided: list[tuple[str, str]] = []  # links with a decider, by the names of their ends
+        self._flow_of: list[int] = []
+        self.votes: dict[int, list[Vote]] = {}  # of atoms that deciders decide about
 
     def atom(self, node: int) -> Atom:
         """Return the atom of a node that is no mark."""
@@ -89,6 +103,23 @@ class Plan:
         if atom is None:
             raise LookupError(f"node {node} is a mark")
         return atom
+
+    def flow_of(self, node: int) -> int:
+        """Return the index of the innermost flow (in `spans`) around a node; -1 for a task that is no flow's."""
+        if not self._flow_of:
+            self._flow_of = list(self._innermost())
+        return self._flow_of[node]
+
+    def _innermost(self) -> Iterator[int]:
+        around: list[int] = []
+        opened = 0
+        for node in range(len(self.names)):
+            while opened < len(self.spans) and self.spans[opened].first <= node:
+                around.append(opened)
+                opened += 1
+            while around and self.spans[around[-1]].end <= node:
+                around.pop()
+            yield around[-1] if around else -1
 
     def tell_marks_apart(self) -> None:
         """Number the marks whose names are those of other marks or of atoms: in the order of the nodes, from 2."""

@@ -86,6 +86,35 @@ class Stuck(Step):
         raise OSError(f"{self.name} is stuck")
 
 
+class Flaky(Step):
+    """Raises when it is executed, until the given round."""
+
+    def __init__(self, name: str, succeeds_in: int, **options: Any) -> None:
+        super().__init__(name, **options)
+        self.succeeds_in = succeeds_in
+
+    def execute(self, log: str, **given: int) -> int:
+        if flowbook.current().round >= self.succeeds_in:
+            return super().execute(log, **given)
+        note(log)
+        raise ValueError(f"{self.name} is flaky")
+
+
+class Noted(flowbook.Times):
+    """Begins a number of rounds, and notes what it does; what it gives is how many rounds there were."""
+
+    def execute(self, history: flowbook.History, log: str) -> int:
+        note(log)
+        return super().execute(history)
+
+    def on_failure(self, history: flowbook.History) -> flowbook.Decision:
+        assert history[-1][1], "the failure that it is asked about"
+        return super().on_failure(history)
+
+    def revert(self, log: str, **given: object) -> None:
+        note(log)
+
+
 class Telling(Step):
     """Tells its progress."""
 
@@ -184,6 +213,52 @@ def _many() -> Flow:
     return flow
 
 
+def _retried() -> Flow:
+    fan = UnorderedFlow("fan").add(*[Step(f"f{i}", after=["a"]) for i in range(2)], Flaky("f2", 2))
+    flow = LinearFlow("retried", retry=Noted(3, "again", provides="of_again")).add(Step("a", after=["again"]), fan)
+    return LinearFlow("outer").add(Step("first"), flow, Step("last", after=["f2", "again"]))
+
+
+def _retries_in_retries() -> Flow:
+    inner = LinearFlow("inner", retry=Noted(2, "inner_again")).add(Step("c"), Flaky("d", 3))
+    return LinearFlow("outer", retry=Noted(2, "outer_again")).add(Step("a"), inner, Step("e", after=["d"]))
+
+
+def _retries_that_give_up() -> Flow:
+    inner = LinearFlow("inner", retry=Noted(2, "inner_again")).add(Step("c"), Broken("bad"))
+    outer = LinearFlow("outer", retry=Noted(1, "outer_again", revert_all=True)).add(Step("b"), inner)
+    return LinearFlow("all").add(Step("a"), outer, Step("never"))
+
+
+def _retry_reverted_alone() -> Flow:
+    inner = LinearFlow("inner", retry=Noted(1, "again")).add(Step("c"), Broken("bad"))
+    return LinearFlow("all").add(Step("a"), inner, Step("never"))
+
+
+def _decided() -> Flow:
+    a, b, c, d = Step("a"), Step("b"), Step("c"), Step("d")
+    inner = LinearFlow("inner").add(Step("x"), Step("y"))
+    flow = GraphFlow("decided").add(a, b, c, d, inner)
+    flow.link(a, b, decider=_no, decider_depth="ATOM").link(b, c).link(a, d, decider=_yes)
+    return LinearFlow("outer").add(flow.link(d, inner, decider=_no, decider_depth="ALL"), Step("after"))
+
+
+def _decided_in_rounds() -> Flow:
+    a, b, c = Step("a"), Step("b"), Flaky("c", 1)
+    flow = GraphFlow("decided", retry=Noted(2, "again")).add(a, b, c)
+    return flow.link(a, b, decider=_no, decider_depth="ATOM").link(b, c)
+
+
+def _no(history: dict[str, Any]) -> bool:
+    assert history, "the result of the atom before"
+    return False
+
+
+def _yes(history: dict[str, Any]) -> bool:
+    assert history, "the result of the atom before"
+    return True
+
+
 CANONICAL = {
     "linear": Canonical(_linear),
     "parallel": Canonical(_parallel),
@@ -199,6 +274,13 @@ CANONICAL = {
     "nested": Canonical(_nested),
     "graph": Canonical(_graph),
     "progress": Canonical(_progress),
+    "retried": Canonical(_retried),
+    "retries_in_retries": Canonical(_retries_in_retries),
+    "retries_that_give_up": Canonical(_retries_that_give_up),
+    "retry_reverted_alone": Canonical(_retry_reverted_alone),
+    "retry_suspended": Canonical(_retried, frozenset({("f0", "REVERTED"), ("a", "REVERTED"), ("again", "SUCCESS")})),
+    "decided": Canonical(_decided),
+    "decided_in_rounds": Canonical(_decided_in_rounds),
     "many": Canonical(_many),
 }
 """By name; ``many`` has 200 atoms."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flowbook import AtomState, FlowState, Notice
-from flowbook.events import ANY, Notifier
+from flowbook.events import ANY, PROGRESS, Notifier
 from flowbook.exceptions import NotPossible, WrongType
 
 NOTICE = Notice("r", "f", "task", "a", "SUCCESS", "RUNNING", 0.0)
@@ -49,3 +49,25 @@ def test_a_listener_hears_of_its_state_and_of_no_other() -> None:
     assert heard == [NOTICE]
     assert notifier.deregister("SUCCESS", heard.append)
     assert not notifier.deregister("SUCCESS", heard.append)
+
+
+def test_progress_is_no_state_and_is_heard_by_those_alone_who_ask_for_it() -> None:
+    heard: list[str] = []
+    notifier = Notifier()
+    notifier.register(ANY, lambda notice: heard.append("any"))
+    notifier.register(PROGRESS, lambda notice: heard.append("progress"))
+    notifier.notify(Notice("r", "f", "task", "a", PROGRESS, "RUNNING", 0.0, 1, 0.5))
+    assert heard == ["progress"]
+
+
+@pytest.mark.parametrize(
+    ("notice", "line"),
+    [
+        (Notice("r", "f", "flow", "", "RUNNING", "PENDING", 0.0), "r: flow 'f' is RUNNING, was PENDING"),
+        (Notice("r", "f", "task", "a", "SUCCESS", "RUNNING", 0.0, 1), "r: task 'a' is SUCCESS, was RUNNING"),
+        (Notice("r", "f", "task", "a", "SUCCESS", "RUNNING", 0.0, 2), "r: task 'a' is SUCCESS, was RUNNING, attempt 2"),
+        (Notice("r", "f", "task", "a", PROGRESS, "RUNNING", 0.0, 2, 0.5), "r: task 'a' has come to 50%"),
+    ],
+)
+def test_a_notice_can_be_told_in_a_line(notice: Notice, line: str) -> None:
+    assert str(notice) == line

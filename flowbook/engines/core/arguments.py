@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from flowbook.atoms.retry import Retry
+from flowbook.atoms.signature import Argument
 from flowbook.engines.core.run import READABLE, Run
 from flowbook.exceptions import FlowFailed
+from flowbook.flows.plan import Heads, Plan
 from flowbook.flows.scopes import Provider
 from flowbook.persistence.changes import Inline
 from flowbook.states import Direction
@@ -25,20 +28,17 @@ class NotProvided(FlowFailed):
         return f"{self.atom!r} needs {self.symbol!r}, which its providers did not supply"
 
 
-def sources(run: Run, node: int, direction: Direction) -> list[Source]:
-    """Return where the arguments of an attempt come from; optional ones that nobody supplies are left out.
+def sources(run: Run, node: int, method: Direction | str) -> list[Source]:
+    """Return where the arguments of a method come from; optional ones that nobody supplies are left out.
 
-    Inputs of the flow come first, then the nearest provider whose result has the wanted part. Raises NotProvided.
+    ``method`` is a direction, or ``ON_FAILURE`` of a retry. What is injected for the atom comes first, then inputs of
+    the flow, then the nearest provider whose result has the wanted part. Raises NotProvided.
     """
-    plan = run.plan
-    atom = plan.atom(node)
-    if direction is Direction.EXECUTE:
-        arguments, heads = atom.execute_arguments, plan.execute_heads.get(node, ())
-    else:
-        arguments, heads = atom.revert_arguments, plan.revert_heads.get(node, ())
+    arguments, heads = _wanted(run.plan, node, method)
+    injected = run.injected.get(node, _NOTHING)
     found: list[Source] = []
     for argument, head in zip(arguments, heads, strict=True):
-        given = run.inputs.get(argument.symbol)
+        given = injected.get(argument.symbol) or run.inputs.get(argument.symbol)
         provider = None if given is not None else nearest(run, head)
         if given is not None:
             found.append((argument.name, given, None))
@@ -47,8 +47,21 @@ def sources(run: Run, node: int, direction: Direction) -> list[Source]:
             assert handle is not None  # nearest() answers only with those that have one
             found.append((argument.name, handle, provider.index))
         elif not argument.optional:
-            raise NotProvided(atom.name, argument.symbol)
+            raise NotProvided(run.plan.names[node], argument.symbol)
     return found
+
+
+_NOTHING: dict[str, Inline] = {}
+
+
+def _wanted(plan: Plan, node: int, method: Direction | str) -> tuple[tuple[Argument, ...], Heads]:
+    atom = plan.atom(node)
+    if method is Direction.EXECUTE:
+        return atom.execute_arguments, plan.execute_heads.get(node, ())
+    if method is Direction.REVERT:
+        return atom.revert_arguments, plan.revert_heads.get(node, ())
+    assert isinstance(atom, Retry)  # nothing else is asked about failures
+    return atom.on_failure_arguments, plan.failure_heads[node]
 
 
 def nearest(run: Run, head: Provider | None) -> Provider | None:

@@ -8,8 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from flowbook.atoms import retry
+from flowbook.flows.deciders import Depth
 from flowbook.persistence.changes import Change, Inline
 from flowbook.states import Direction
+
+ON_FAILURE, DECIDE = "on_failure", "decide"
+"""The questions: what a retry wants done about a failure, and whether an atom is run at all."""
 
 
 class Start:
@@ -59,6 +64,43 @@ class Ended:
         self.absent = absent
 
 
+class Ask:
+    """A command: call a hook of the user in the engine's thread; the answer is the very next message.
+
+    ``ON_FAILURE`` asks the retry ``node`` about ``failure``, which happened to the atom ``about`` or came through it:
+    a retry that hands a failure on is what the next one is asked about. ``first`` is the scope whose retry was asked
+    before all others. ``DECIDE`` asks the deciders on the links to the atom ``node``.
+    """
+
+    __slots__ = ("about", "failure", "first", "node", "question")
+
+    def __init__(
+        self, node: int, question: str, about: int = -1, failure: Inline | None = None, first: int = -1
+    ) -> None:
+        self.node = node
+        self.question = question
+        self.about = about
+        self.failure = failure
+        self.first = first
+
+
+class Answered:
+    """A message: a hook answered, with a value (for the core to read, never stored) or with a failure.
+
+    To ``ON_FAILURE`` the value is a retry's `Decision`, to ``DECIDE`` the depth of a no, or None.
+    """
+
+    __slots__ = ("ask", "at", "failure", "value")
+
+    def __init__(
+        self, ask: Ask, at: float, value: retry.Decision | Depth | None = None, failure: Inline | None = None
+    ) -> None:
+        self.ask = ask
+        self.at = at
+        self.value = value
+        self.failure = failure
+
+
 class Suspend:
     """A message: stop starting. ``withdrawn`` are starts that were committed and will not be performed."""
 
@@ -79,7 +121,7 @@ class Annotate:
         self.metadata = metadata
 
 
-Message = Begin | Ended | Suspend | Annotate
+Message = Begin | Ended | Answered | Suspend | Annotate
 
 
 class Event:
@@ -95,15 +137,18 @@ class Event:
 
 
 class Decision:
-    """What one step decided: what to commit, what to tell once it is committed, and what to start after that.
+    """What one step decided: what to commit, what to tell once it is committed, and what to start or ask after that.
 
-    ``endings`` and ``startings`` stay empty while nobody listens.
+    ``endings`` and ``startings`` stay empty while nobody listens. Nothing is started while a question is open.
+    ``goes_on`` says that there is more to decide, once this was told, without waiting for anything.
     """
 
-    __slots__ = ("changes", "endings", "startings", "starts")
+    __slots__ = ("ask", "changes", "endings", "goes_on", "startings", "starts")
 
     def __init__(self) -> None:
         self.changes: list[Change] = []
         self.endings: list[Event] = []
         self.startings: list[Event] = []
         self.starts: list[Start] = []
+        self.ask: Ask | None = None
+        self.goes_on = False

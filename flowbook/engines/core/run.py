@@ -7,14 +7,44 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from flowbook.flows.plan import Plan
+from flowbook.flows.plan import ROOT, Plan
 from flowbook.persistence.changes import Append, Inline, Put
 from flowbook.states import UNFINISHED_ATOMS, AtomState, Direction, FlowState, Intention
 
+if TYPE_CHECKING:
+    from flowbook.engines.core.messages import Ask, Ended
+
 READABLE = frozenset({AtomState.SUCCESS, AtomState.REVERTING})
 """States in which an atom's result may be read by others."""
+
+
+class Reverting:
+    """What is to become of a scope that is being reverted: ``retries`` says whether a new round follows.
+
+    ``left`` counts the atoms that reverting has still to reach; ``due`` names those that were queued or running when
+    it began, and are executed nevertheless: a start that is withdrawn leaves no other trace.
+    """
+
+    __slots__ = ("due", "left", "retries")
+
+    def __init__(self, due: list[str], *, retries: bool) -> None:
+        self.due = due
+        self.left = 0
+        self.retries = retries
+
+    @property
+    def intention(self) -> Intention:
+        """What the record of the scope says."""
+        return Intention.RETRY if self.retries else Intention.REVERT
+
+
+class Round(NamedTuple):
+    """What a retry gave for one round, and which failures came of it, by the names of atoms; both as handles."""
+
+    result: Inline | None
+    failures: dict[str, Inline]
 
 
 class Run:
@@ -22,25 +52,32 @@ class Run:
 
     ``waiting`` counts the predecessors that are not done, ``blocking`` the successors that reverting has not passed
     yet. ``due`` are the nodes to execute and ``undo`` those to revert as slots become free; ``window`` bounds how many
-    attempts are ``in_flight``. ``left`` counts the atoms that are neither SUCCESS nor IGNORE, ``to_revert`` those that
-    reverting has still to reach.
+    attempts are ``in_flight``. ``left`` counts the atoms that are neither SUCCESS nor IGNORE. ``reverting`` are the
+    scopes under reverting by their index, none inside another; ``rounds`` those of them that wait for a new round.
+    ``asks`` are the questions that wait. ``history`` has the rounds of retries, ``injected`` what an atom is given
+    before anything else, by symbol.
     """
 
     __slots__ = (
         "absent",
+        "asks",
         "attempt",
         "blocking",
         "broken",
+        "defer_reverts",
         "due",
         "failure",
         "flow_row",
         "flow_state",
+        "history",
         "in_flight",
+        "injected",
         "inputs",
         "left",
         "left_by",
         "listening",
         "metadata",
+        "never_resolve",
         "now",
         "owner",
         "plan",
@@ -51,9 +88,9 @@ class Run:
         "revert_result",
         "reverting",
         "round",
+        "rounds",
         "started_at",
         "state",
-        "to_revert",
         "undo",
         "waiting",
         "window",
@@ -88,9 +125,16 @@ class Run:
         self.queued: set[int] = set()  # the nodes in `due`
         self.in_flight: set[int] = set()
         self.left = plan.atom_count
-        self.to_revert = 0
-        self.reverting = flow_row.get("intention") == Intention.REVERT
+        self.reverting: dict[int, Reverting] = {}
+        if flow_row.get("intention") == Intention.REVERT:
+            self.reverting[ROOT] = Reverting(flow_row.get("due", []), retries=False)
+        self.rounds: list[int] = []
+        self.asks: deque[Ask] = deque()
+        self.history: dict[int, list[Round]] = {}
+        self.injected: dict[int, dict[str, Inline]] = {}
         self.broken = False
+        self.defer_reverts = False
+        self.never_resolve = False
 
     def restore(self, node: int, row: Mapping[str, Any]) -> None:
         """Take over the record of an atom, written by `row_of`; values are handles."""
@@ -106,6 +150,10 @@ class Run:
             self.revert_attempt[node] = row["revert_attempt"]
         if "absent" in row:
             self.absent[node] = frozenset(row["absent"])
+        scope = self.plan.scope_of[node]
+        if "intention" in row and self.plan.scopes[scope].retry == node:
+            retries = row["intention"] == Intention.RETRY
+            self.reverting[scope] = Reverting(row.get("due", []), retries=retries)
         for name, kept in self._rare():
             if name in row:
                 kept[node] = row[name]
@@ -138,7 +186,36 @@ class Run:
             row["owner"] = self.left_by.get(node, self.owner)
         if self.failure or self.reverting or self.metadata:  # the other rare ones come only after a failure
             row.update((name, kept[node]) for name, kept in self._rare() if node in kept)
+            scope = self.plan.scope_of[node]
+            if scope != ROOT and scope in self.reverting and self.plan.scopes[scope].retry == node:
+                reverting = self.reverting[scope]
+                row.update(intention=reverting.intention.value, due=reverting.due)
         return row
+
+    def clear(self, node: int) -> None:
+        """Forget what a round left of an atom, which is PENDING in the next one; its metadata stay."""
+        self.state[node] = AtomState.PENDING
+        self.attempt[node] = 0
+        self.started_at[node] = 0.0
+        self.result[node] = None
+        self.round[node] = self.round.get(node, 0) + 1
+        for kept in (self.revert_attempt, self.failure, self.revert_result, self.revert_failure, self.absent):
+            kept.pop(node, None)
+
+    def keep_outcome(self, message: Ended) -> None:
+        """Keep what an attempt gave."""
+        node = message.start.node
+        if message.start.direction is Direction.EXECUTE:
+            if message.failure is not None:
+                self.failure[node] = message.failure
+                return
+            self.result[node] = message.result
+            if message.absent:
+                self.absent[node] = message.absent
+        elif message.failure is not None:
+            self.revert_failure[node] = message.failure
+        elif message.result is not None:
+            self.revert_result[node] = message.result
 
     def put(self, node: int) -> Put:
         """Return the change that records an atom as it is now."""

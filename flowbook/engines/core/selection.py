@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Container
+
+from flowbook.engines.core.messages import DECIDE, Ask
 from flowbook.engines.core.run import Run
-from flowbook.states import UNFINISHED_ATOMS, AtomState, Intention
+from flowbook.flows.plan import ROOT
+from flowbook.states import UNFINISHED_ATOMS, AtomState
 
 DONE = frozenset({AtomState.SUCCESS, AtomState.IGNORE})
 TOUCHED = frozenset({AtomState.RUNNING, AtomState.SUCCESS, AtomState.FAILURE, AtomState.REVERTING})
 """States in which an atom stands in the way of its predecessors' reverting."""
 
+BEGUN = frozenset({AtomState.RUNNING, AtomState.RETRYING})
+"""States in which an atom that an earlier owner left is started again, whatever else is to become of it."""
+
 
 def prepare(run: Run) -> None:
     """Fill the counters and queues from the states that the records left: O(flow), once an entry."""
     plan, state = run.plan, run.state
-    run.broken = AtomState.REVERT_FAILURE in state
-    pending_due = {plan.index[name] for name in run.flow_row.get("due", ()) if name in plan.index}
+    run.broken = AtomState.REVERT_FAILURE in state or (run.never_resolve and AtomState.FAILURE in state)
+    due = {plan.index.get(name) for reverting in run.reverting.values() for name in reverting.due}
     ready: list[int] = []
     for node, atom in enumerate(plan.atoms):
         run.left -= atom is not None and state[node] in DONE
@@ -25,21 +33,45 @@ def prepare(run: Run) -> None:
         if state[node] in DONE:
             for successor in plan.successors[node]:
                 run.waiting[successor] -= 1
-        elif state[node] is AtomState.RUNNING or (
-            state[node] is AtomState.PENDING and (not run.reverting or node in pending_due)
+        elif state[node] in BEGUN or (
+            state[node] is AtomState.PENDING and (node in due or reverting_scope(run, node) is None)
         ):
             ready.append(node)
     ready.sort(key=lambda node: state[node] is not AtomState.RUNNING)  # the interrupted were started before others
-    enqueue(run, ready)
-    if run.reverting:
-        _plan_reverts(run)
+    enqueue(run, ready, decided=due)
+    for scope in sorted(run.reverting):
+        plan_reverts(run, scope)
 
 
-def enqueue(run: Run, nodes: list[int]) -> None:
-    """Queue nodes that became ready together, higher priorities first, else in their order."""
-    nodes = _by_priority(run, nodes)
+def enqueue(run: Run, nodes: list[int], decided: Container[int | None] = ()) -> None:
+    """Queue nodes that became ready together, higher priorities first, else in their order.
+
+    Those that deciders vote on are queued when that is decided, unless it was already.
+    """
+    if run.plan.votes:
+        asked = [n for n in nodes if n in run.plan.votes and run.state[n] is AtomState.PENDING and n not in decided]
+        run.asks.extend(Ask(node, DECIDE) for node in by_priority(run, asked))
+        nodes = [node for node in nodes if node not in asked]
+    nodes = by_priority(run, nodes)
     run.due.extend(nodes)
     run.queued.update(nodes)
+
+
+def reverting_scope(run: Run, node: int) -> int | None:
+    """Return the scope that reverts a node, its own or one around it; None when nothing does.
+
+    A retry stands outside of what a new round of its own scope reverts.
+    """
+    if not run.reverting:
+        return None
+    scopes, scope = run.plan.scopes, run.plan.scope_of[node]
+    while True:
+        reverting = run.reverting.get(scope)
+        if reverting is not None and not (reverting.retries and scopes[scope].retry == node):
+            return scope
+        if scope == ROOT:
+            return None
+        scope = scopes[scope].parent
 
 
 def release(run: Run, node: int) -> None:
@@ -64,32 +96,38 @@ def release(run: Run, node: int) -> None:
         enqueue(run, ready)
 
 
-def begin_revert(run: Run) -> None:
-    """Turn the whole flow to reverting; what is queued or running is still finished, then reverted as well."""
-    run.reverting = True
-    run.flow_row["intention"] = Intention.REVERT.value
-    run.flow_row["due"] = [  # a start that is withdrawn leaves no other trace
-        run.plan.names[node] for node, state in enumerate(run.state) if state is AtomState.RUNNING or node in run.queued
-    ]
-    _plan_reverts(run)
-
-
-def _plan_reverts(run: Run) -> None:
-    plan, state, blocking = run.plan, run.state, run.blocking
+def plan_reverts(run: Run, scope: int) -> None:
+    """Count who is in whose way within a scope that is to be reverted, anew, and queue those who are free."""
+    plan, blocking = run.plan, run.blocking
+    reverting, first, end = run.reverting[scope], plan.scopes[scope].first, plan.scopes[scope].end
+    first += reverting.retries
     # Interrupted atoms that a changed flow put behind new ones: the new ones are not run any more.
-    enqueue(run, [node for node, at in enumerate(state) if at is AtomState.RUNNING and run.waiting[node]])
+    enqueue(run, [node for node in range(first, end) if _is_left_behind(run, node)])
+    run.undo = deque(node for node in run.undo if not first <= node < end)
+    for node in range(first, end):
+        blocking.pop(node, None)
+    reverting.left = 0
     free: list[int] = []
-    for node in range(len(plan.names) - 1, -1, -1):  # successors first: a node's count is whole when it is reached
+    for node in range(end - 1, first - 1, -1):  # successors first: a node's count is whole when it is reached
         touched = _is_touched(run, node)
-        run.to_revert += touched and plan.atoms[node] is not None
+        reverting.left += touched and plan.atoms[node] is not None
         if touched and blocking.setdefault(node, 0) == 0:
             free.append(node)
         elif node not in blocking:
             continue
         for predecessor in plan.predecessors[node]:
-            blocking[predecessor] = blocking.get(predecessor, 0) + 1
-    for node in _by_priority(run, free):
+            if predecessor >= first:
+                blocking[predecessor] = blocking.get(predecessor, 0) + 1
+    for node in by_priority(run, free):
         revert_when_free(run, node)
+    if not reverting.left:
+        passed(run, scope)
+
+
+def passed(run: Run, scope: int) -> None:
+    """Take note that reverting has reached every atom of a scope: a new round may begin, if one is wanted."""
+    if run.reverting[scope].retries and scope not in run.rounds:
+        run.rounds.append(scope)
 
 
 def revert_when_free(run: Run, node: int) -> None:
@@ -101,7 +139,7 @@ def revert_when_free(run: Run, node: int) -> None:
     for source in free:
         if run.plan.atoms[source] is None or not _is_touched(run, source):
             free += _unblocked(run, source)
-        elif run.state[source] is not AtomState.RUNNING and source not in run.queued:
+        elif source not in run.in_flight and source not in run.queued:
             run.undo.append(source)
 
 
@@ -120,16 +158,23 @@ def _is_touched(run: Run, node: int) -> bool:
     return run.state[node] in TOUCHED or node in run.queued
 
 
+def _is_left_behind(run: Run, node: int) -> bool:
+    is_interrupted = run.state[node] is AtomState.RUNNING and node not in run.in_flight
+    return is_interrupted and bool(run.waiting[node]) and node not in run.queued
+
+
 def _unblocked(run: Run, node: int) -> list[int]:
     """Count a node as passed by reverting; return the predecessors that it was the last to block."""
     free: list[int] = []
     for predecessor in reversed(run.plan.predecessors[node]):  # later ones first, as when reverting is planned
-        run.blocking[predecessor] -= 1
-        if run.blocking[predecessor] == 0:
-            free.append(predecessor)
-    return _by_priority(run, free)
+        if predecessor in run.blocking:  # else it lies outside of what is reverted
+            run.blocking[predecessor] -= 1
+            if run.blocking[predecessor] == 0:
+                free.append(predecessor)
+    return by_priority(run, free)
 
 
-def _by_priority(run: Run, nodes: list[int]) -> list[int]:
+def by_priority(run: Run, nodes: list[int]) -> list[int]:
+    """Return nodes with higher priorities first, else in their order."""
     priorities = run.plan.priorities
     return sorted(nodes, key=lambda node: -priorities.get(node, 0)) if priorities else nodes

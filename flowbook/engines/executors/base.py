@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, wait
 from typing import Any, Protocol
 
+from flowbook.atoms.base import Atom
 from flowbook.atoms.task import Task
 from flowbook.clock import Clock
 from flowbook.engines import context
@@ -45,34 +46,34 @@ def ended(outcome: Outcome) -> Future[Outcome]:
     return future
 
 
-def attempt(task: Task, arguments: Mapping[str, Any], at: context.Context, clock: Clock) -> Outcome:
-    """Run one attempt of a task and return its outcome; whatever it raises becomes a failure, SystemExit too."""
+def attempt(atom: Atom, arguments: Mapping[str, Any], at: context.Context, clock: Clock) -> Outcome:
+    """Run one attempt of an atom and return its outcome; whatever it raises becomes a failure, SystemExit too."""
     began_at = clock.now()
     before = context.enter(at)
     try:
         call = _revert if at.direction is Direction.REVERT else _execute
-        return Outcome(call(task, arguments), None, began_at)
+        return Outcome(call(atom, arguments), None, began_at)
     except BaseException as error:
         return Outcome(None, Failure.from_exception(error), began_at)
     finally:
         context.enter(before)
 
 
-def _execute(task: Task, arguments: Mapping[str, Any]) -> Any:
-    if not task.has_hooks:
-        return task.execute(**arguments)
+def _execute(atom: Atom, arguments: Mapping[str, Any]) -> Any:
+    if not isinstance(atom, Task) or not atom.has_hooks:
+        return atom.execute(**arguments)
     try:
-        task.pre_execute()
-        return task.execute(**arguments)
+        atom.pre_execute()
+        return atom.execute(**arguments)
     finally:
-        task.post_execute()
+        atom.post_execute()
 
 
-def _revert(task: Task, arguments: Mapping[str, Any]) -> Any:
-    if not task.has_hooks:
-        return task.revert(**arguments)
+def _revert(atom: Atom, arguments: Mapping[str, Any]) -> Any:
+    if not isinstance(atom, Task) or not atom.has_hooks:
+        return atom.revert(**arguments)
     try:
-        task.pre_revert()
-        return task.revert(**arguments)
+        atom.pre_revert()
+        return atom.revert(**arguments)
     finally:
-        task.post_revert()
+        atom.post_revert()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flowbook.atoms import Task
-from flowbook.engines.core.messages import Begin, Decision, Ended, Message, Start, Suspend
+from flowbook.atoms import Retry, Task, retry
+from flowbook.engines.core.messages import Answered, Begin, Decision, Ended, Message, Start, Suspend
 from flowbook.engines.core.run import Run
 from flowbook.engines.core.step import step
+from flowbook.engines.storage import rounds_of
 from flowbook.flows import Flow, LinearFlow, UnorderedFlow
 from flowbook.flows.compilation import compile_flow
+from flowbook.flows.deciders import Depth
 from flowbook.persistence.changes import Append, Inline, Put
 
 
@@ -20,6 +22,17 @@ class Step(Task):
     def execute(self, **values: object) -> None: ...
 
     def revert(self, **values: object) -> None: ...
+
+
+class Asked(Retry):
+    """A retry that says what the test answers for it."""
+
+    def execute(self, history: object, **values: object) -> None: ...
+
+    def on_failure(self, history: object, **values: object) -> retry.Decision:
+        raise NotImplementedError
+
+    def revert(self, history: object, **values: object) -> None: ...
 
 
 def atom(name: str, priority: int = 0, **wiring: Any) -> Step:
@@ -48,6 +61,8 @@ class Logbook:
         self.decisions: list[Decision] = []
         self.in_flight: dict[str, Start] = {}
         self.at = 0.0
+        self.history: dict[str, list[dict[str, Any]]] = {}
+        self.defer_reverts = self.never_resolve = False
         self.change_flow(flow)
 
     def change_flow(self, flow: Flow) -> None:
@@ -60,16 +75,32 @@ class Logbook:
         for name, row in self.atoms.items():
             if name in self.plan.index:
                 self.run.restore(self.plan.index[name], row)
+        self.run.history = {self.plan.index[name]: rounds_of(rows) for name, rows in self.history.items()}
+        self.run.defer_reverts, self.run.never_resolve = self.defer_reverts, self.never_resolve
         self.in_flight = {}
         self.at += 1
         return self.take(Begin(self.at))
 
     def take(self, *messages: Message) -> list[str]:
-        """Take one step and commit it; return what it starts, reverts with a minus before their name."""
+        """Take steps and commit each until nothing goes on; return what is started, reverts with a minus before it.
+
+        What is asked stays open: the step that answers it comes with `answer`.
+        """
+        started = self._take(messages)
+        while self.decisions[-1].goes_on:
+            started += self._take(())
+        return started
+
+    def _take(self, messages: Sequence[Message]) -> list[str]:
         decision = step(self.run, messages)
         self.decisions.append(decision)
         for change in decision.changes:
-            if isinstance(change, Append):
+            if change.kind == "history":
+                if isinstance(change, Append):
+                    self.history.setdefault(change.key, []).append(dict(change.row))
+                else:
+                    self.history.pop(change.key, None)
+            elif isinstance(change, Append):
                 self.attempts.append((change.key, dict(change.row)))
             elif change.kind == "flow":
                 assert isinstance(change, Put)
@@ -81,6 +112,18 @@ class Logbook:
         for start in decision.starts:
             self.in_flight[self.plan.names[start.node]] = start
         return [("-" if start.direction == "REVERT" else "") + self.plan.names[start.node] for start in decision.starts]
+
+    @property
+    def asked(self) -> str:
+        """Who is asked now; nothing when nobody is."""
+        ask = self.decisions[-1].ask
+        return "" if ask is None else self.plan.names[ask.node]
+
+    def answer(self, value: retry.Decision | Depth | None = None, *, raises: bool = False) -> list[str]:
+        ask = self.decisions[-1].ask
+        assert ask is not None, "nobody was asked"
+        self.at += 1
+        return self.take(Answered(ask, self.at, value, Inline("what the hook raised") if raises else None))
 
     def ended(self, name: str, *, fails: bool = False, absent: frozenset[int | str] | None = None) -> Ended:
         self.at += 1

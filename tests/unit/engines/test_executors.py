@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 
 import flowbook
-from flowbook import FlowState, LinearFlow, Notice, Retry, Task, UnorderedFlow, WrappedFailure, engines, task
-from flowbook.atoms.retry import Decision
+from flowbook import FlowState, LinearFlow, Notice, Task, UnorderedFlow, WrappedFailure, engines, task
 from flowbook.exceptions import (
     CompilationFailure,
     InvalidState,
@@ -23,7 +22,6 @@ from flowbook.exceptions import (
     UnknownPlugin,
     WrongType,
 )
-from flowbook.flows import GraphFlow
 from flowbook.persistence import Backend
 from unit.engines.tasks import Meet, Raise, Say
 
@@ -164,22 +162,6 @@ def test_every_wiring_error_is_told_at_once() -> None:
     assert len(raised.value.problems) == 3
     assert "did you mean 'total'?" in text
     assert f"{Path(__file__).name}:" in text
-
-
-def test_retries_and_deciders_are_refused_until_they_are_run() -> None:
-    class Once(Retry):
-        def execute(self, history: object) -> None: ...
-
-        def on_failure(self, history: object) -> Decision:
-            return Decision.REVERT
-
-    with pytest.raises(NotPossible, match="is a retry"):
-        engines.load(LinearFlow("f", retry=Once()).add(Say("a", [])))
-    a, b = Say("a", []), Say("b", [])
-    graph = GraphFlow("g").add(a, b)
-    graph.link(a, b, decider=lambda history: True)
-    with pytest.raises(NotPossible, match="has a decider"):
-        engines.load(graph)
 
 
 def test_a_task_knows_its_attempt_and_keeps_its_idempotency_key() -> None:

@@ -109,7 +109,7 @@ def test_revert_is_told_the_result_and_the_failures() -> None:
 
     with pytest.raises(ValueError, match="no"):
         engines.run(LinearFlow("f").add(Made("made"), Raise("no", [])), {"x": 1})
-    assert told == [(1, 2, ["ValueError: no"])]
+    assert told == [(1, 2, ["Failure: ValueError: no"])]
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), GeneratorExit()])

@@ -1,0 +1,68 @@
+"""The attempts that an engine has handed over and that have not been taken in again."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from functools import partial
+
+from flowbook.atoms.retry import Retry
+from flowbook.clock import Clock
+from flowbook.engines.context import Context, Outcome, Report
+from flowbook.engines.core.messages import Start
+from flowbook.engines.executors.base import Executor, abandon, attempt, ended
+from flowbook.engines.inbox import Finished, Inbox
+from flowbook.engines.storage import Storage
+from flowbook.exceptions import FlowFailed
+from flowbook.failure import Failure
+from flowbook.states import Direction
+
+
+class Attempts:
+    """What is in flight: each start with its future, which tells the inbox when it is done."""
+
+    def __init__(self, storage: Storage, clock: Clock) -> None:
+        self._storage = storage
+        self._clock = clock
+        self._futures: dict[Start, Future[Outcome]] = {}
+
+    def submit(self, start: Start, report: Report, executor: Executor, inbox: Inbox) -> None:
+        """Hand an attempt over to ``executor``; ``report`` takes its progress.
+
+        Raises DecodeError and NotPossible when it cannot be handed over.
+        """
+        self._futures[start] = future = self._submitted(start, report, executor)
+        future.add_done_callback(partial(inbox.put_finished, start))
+
+    def take(self, start: Start) -> bool:
+        """Let go of an attempt that ended; return whether it was in flight."""
+        return self._futures.pop(start, None) is not None
+
+    def cancel_queued(self) -> list[Start]:
+        """Take back what no thread has begun yet."""
+        cancelled = [start for start, future in self._futures.items() if future.cancel()]
+        for start in cancelled:
+            del self._futures[start]
+        return cancelled
+
+    def finished(self) -> list[Finished]:
+        """Return all that has ended and was not taken in yet."""
+        return [Finished(start, future) for start, future in self._futures.items() if future.done()]
+
+    def abandon(self) -> None:
+        """Cancel what is queued, wait for what runs, and forget both."""
+        abandon(self._futures.values())
+        self._futures.clear()
+
+    def _submitted(self, start: Start, report: Report, executor: Executor) -> Future[Outcome]:
+        """Return the attempt's future; one that need not or cannot be called has ended already."""
+        atom = self._storage.plan.atom(start.node)
+        if start.direction is Direction.REVERT and not (atom.has_revert or atom.has_hooks):
+            return ended(Outcome())
+        try:
+            arguments = self._storage.arguments(start.node, start.direction)
+        except FlowFailed as error:
+            return ended(Outcome(failure=Failure.from_exception(error)))
+        context = Context(self._storage.run_id, atom.name, start.direction, start.round, start.attempt, report)
+        if isinstance(atom, Retry):  # it decides, and is quick: here and now
+            return ended(attempt(atom, arguments, context, self._clock))
+        return executor.submit(attempt, atom, arguments, context, self._clock)

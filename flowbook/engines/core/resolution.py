@@ -1,0 +1,204 @@
+"""Resolution: what becomes of a failure. Retries are asked, and a scope is reverted, for a new round or for good."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from flowbook.atoms import retry
+from flowbook.engines.core import selection
+from flowbook.engines.core.messages import ON_FAILURE, Answered, Ask, Decision, Event
+from flowbook.engines.core.run import Reverting, Round, Run
+from flowbook.flows.plan import ROOT
+from flowbook.persistence.changes import Append, Delete, Inline
+from flowbook.states import AtomEvent, AtomState, atom_after
+
+HISTORY = "history"
+"""The kind of record that a retry's rounds are appended under: ``result``, or ``atom`` and its ``failure``."""
+
+
+def judge(run: Run, node: int, decision: Decision) -> None:
+    """Find out what is to become of an atom's failure: its scope's retry is asked, without one all is reverted.
+
+    A retry that fails itself is judged by the retry around it.
+    """
+    scope = run.plan.scope_of[node]
+    if run.plan.scopes[scope].retry == node:
+        scope = run.plan.scopes[scope].parent
+    scope = _asked_for(run, scope)
+    if run.never_resolve:
+        run.broken = True
+    elif scope == ROOT:
+        resolve(run, ROOT, decision, retries=False)
+    else:
+        run.asks.append(_question(run, scope, node, run.failure[node], scope))
+
+
+def judge_again(run: Run, decision: Decision) -> None:
+    """Judge the failures that an earlier owner left without a word on what is to become of them."""
+    for node in run.plan.atom_nodes():
+        if run.state[node] is AtomState.FAILURE and selection.reverting_scope(run, node) is None:
+            judge(run, node, decision)
+
+
+def begin_left_rounds(run: Run, decision: Decision) -> None:
+    """Begin the rounds that an earlier owner was beginning: their retries are RETRYING."""
+    for scope in range(len(run.plan.scopes) - 1, ROOT, -1):
+        if run.state[run.plan.scopes[scope].first] is AtomState.RETRYING:
+            begin_round(run, scope, decision)
+
+
+def put_question(run: Run, ask: Ask, decision: Decision) -> None:
+    """Ask a retry, whose history has the failure before it hears of it; one failure an atom and round is kept."""
+    rounds, name = run.history.get(ask.node), run.plan.names[ask.about]
+    if rounds and ask.failure is not None and name not in rounds[-1].failures:
+        rounds[-1].failures[name] = ask.failure
+        row = {"atom": name, "failure": ask.failure}
+        decision.changes.append(Append(HISTORY, run.plan.names[ask.node], row))
+    decision.ask = ask
+
+
+def answered(run: Run, message: Answered, decision: Decision) -> None:
+    """Do what a retry said. One that raised has failed its flow as a whole: all is reverted."""
+    ask, plan = message.ask, run.plan
+    scope = plan.scope_of[ask.node]
+    parent = _asked_for(run, plan.scopes[scope].parent)
+    if message.failure is not None:
+        run.failure[ask.node] = message.failure
+        decision.changes.append(run.put(ask.node))
+        resolve(run, ROOT, decision, retries=False)
+    elif message.value is retry.Decision.RETRY:
+        resolve(run, scope, decision, retries=True)
+    elif message.value is retry.Decision.REVERT_ALL or (parent == ROOT and run.defer_reverts):
+        resolve(run, ROOT, decision, retries=False)
+    elif parent == ROOT:
+        resolve(run, ask.first, decision, retries=False)
+    else:
+        assert ask.failure is not None  # so it was asked
+        run.asks.appendleft(_question(run, parent, ask.node, ask.failure, ask.first))
+
+
+def resolve(run: Run, scope: int, decision: Decision, *, retries: bool) -> None:
+    """Revert a scope, unless it or one around it is being reverted already; reverting wins over a new round."""
+    plan, around = run.plan, scope
+    while True:
+        reverting = run.reverting.get(around)
+        if reverting is not None:
+            if around == scope and reverting.retries and not retries:
+                break
+            return
+        if around == ROOT:
+            break
+        around = plan.scopes[around].parent
+    _begin_revert(run, scope, decision, retries=retries)
+
+
+def cover(run: Run) -> None:
+    """Let go of scopes that lie inside others which are reverted: those take care of all."""
+    for scope in [scope for scope in run.reverting if _is_covered(run, scope)]:
+        del run.reverting[scope]
+
+
+def begin_rounds(run: Run, scopes: Iterable[int], decision: Decision) -> None:
+    """Begin the rounds that wait, of those scopes that no message of this step decided otherwise about."""
+    for scope in scopes:
+        if scope in run.rounds:
+            run.rounds.remove(scope)
+            begin_round(run, scope, decision)
+
+
+def begin_round(run: Run, scope: int, decision: Decision) -> None:
+    """Begin a new round of a scope that was reverted: all is PENDING again, and its retry is queued."""
+    plan, first, end = run.plan, run.plan.scopes[scope].first, run.plan.scopes[scope].end
+    run.reverting.pop(scope, None)
+    if run.state[first] is not AtomState.RETRYING:  # an earlier owner may have come so far
+        move(run, first, AtomEvent.RETRY, decision)
+        run.left += 1
+        run.round[first] = run.round.get(first, 0) + 1
+        run.attempt[first] = 0
+    decision.changes.append(run.put(first))
+    if not run.queued.isdisjoint(range(first + 1, end)):  # interrupted by an owner that stopped half way
+        run.queued.difference_update(range(first + 1, end))
+        run.due = deque(node for node in run.due if node in run.queued)
+    for node in range(first + 1, end):
+        run.left += plan.atoms[node] is not None and run.state[node] in selection.DONE
+        run.waiting[node] = len(plan.predecessors[node])
+        run.blocking.pop(node, None)
+        reset(run, node, decision)
+    for target in {target for node in range(first, end) for target in plan.successors[node] if target >= end}:
+        run.waiting[target] = sum(not _is_passed(run, source) for source in plan.predecessors[target])
+    if first not in run.queued:
+        selection.enqueue(run, [first])
+
+
+def reset(run: Run, node: int, decision: Decision) -> None:
+    """Make an atom PENDING that was not, in the next round; a mark is passed again, a retry begins anew."""
+    if run.plan.atoms[node] is None:
+        run.state[node] = AtomState.PENDING
+    elif run.state[node] is not AtomState.PENDING:
+        move(run, node, AtomEvent.RESET, decision)
+        run.clear(node)
+        forget_history(run, node, decision)
+        decision.changes.append(run.put(node))
+
+
+def forget_history(run: Run, node: int, decision: Decision) -> None:
+    """Empty the history of a retry that was reverted or begins anew."""
+    if run.history.pop(node, None):
+        decision.changes.append(Delete(HISTORY, run.plan.names[node]))
+
+
+def remember(run: Run, node: int, result: Inline | None, decision: Decision) -> None:
+    """Open a round in the history of a retry with what it gave."""
+    run.history.setdefault(node, []).append(Round(result, {}))
+    decision.changes.append(Append(HISTORY, run.plan.names[node], {"result": result}))
+
+
+def move(run: Run, node: int, event: AtomEvent, decision: Decision) -> None:
+    """Lead an atom where ``event`` says, and tell of it."""
+    old = run.state[node]
+    state = run.state[node] = atom_after(old, event)
+    if run.listening:
+        decision.endings.append(Event(node, state, old, run.attempt[node]))
+
+
+def _asked_for(run: Run, scope: int) -> int:
+    """Return the scope whose retry can be asked: this one, or the next around it whose retry was not ignored."""
+    while scope != ROOT and run.state[run.plan.scopes[scope].first] is AtomState.IGNORE:
+        scope = run.plan.scopes[scope].parent
+    return scope
+
+
+def _question(run: Run, scope: int, about: int, failure: Inline, first: int) -> Ask:
+    return Ask(run.plan.scopes[scope].first, ON_FAILURE, about, failure, first)
+
+
+def _begin_revert(run: Run, scope: int, decision: Decision, *, retries: bool) -> None:
+    """Turn a scope to reverting; what is queued or running in it is still finished, then reverted as well."""
+    plan, first, end = run.plan, run.plan.scopes[scope].first, run.plan.scopes[scope].end
+    due = [plan.names[n] for n in range(first, end) if run.state[n] is AtomState.RUNNING or n in run.queued]
+    was = list(run.reverting)
+    run.reverting[scope] = Reverting(due, retries=retries)
+    cover(run)
+    run.rounds = [one for one in run.rounds if one in run.reverting and one != scope]
+    decision.changes += [run.put(plan.scopes[one].first) for one in was if one not in run.reverting]
+    selection.plan_reverts(run, scope)
+    if scope == ROOT:
+        run.flow_row.update(intention=run.reverting[ROOT].intention.value, due=due)
+        decision.changes.append(run.put_flow())
+    else:
+        decision.changes.append(run.put(first))
+
+
+def _is_covered(run: Run, scope: int) -> bool:
+    while scope != ROOT:
+        scope = run.plan.scopes[scope].parent
+        if scope in run.reverting:
+            return True
+    return False
+
+
+def _is_passed(run: Run, node: int) -> bool:
+    """Return whether those behind a node need not wait for it."""
+    is_done = run.state[node] in selection.DONE and not run.waiting[node]
+    return is_done and selection.reverting_scope(run, node) is None

@@ -1,0 +1,69 @@
+"""Starting: what is queued goes out as slots become free, and comes back when a wish to suspend came first."""
+
+from __future__ import annotations
+
+from flowbook.engines.core.messages import Decision, Event, Start
+from flowbook.engines.core.run import Run
+from flowbook.persistence.changes import Delete
+from flowbook.states import AtomEvent, AtomState, Direction, atom_after
+
+EXECUTE, REVERT = Direction.EXECUTE, Direction.REVERT
+UNDER_WAY = {EXECUTE: AtomState.RUNNING, REVERT: AtomState.REVERTING}
+STARTING = {EXECUTE: AtomEvent.START, REVERT: AtomEvent.REVERT}
+
+
+def fill_slots(run: Run, decision: Decision) -> None:
+    """Start what is queued as far as the window allows, executing before reverting."""
+    while len(run.in_flight) < run.window and (run.due or run.undo):
+        direction, queue = (EXECUTE, run.due) if run.due else (REVERT, run.undo)
+        node = queue.popleft()
+        run.queued.discard(node)
+        if not run.broken or run.state[node] is UNDER_WAY[direction]:
+            _start(run, node, direction, decision)
+
+
+def is_current(run: Run, start: Start) -> bool:
+    """Return whether this is the attempt that its atom is in: neither withdrawn nor of another round."""
+    node, executes = start.node, start.direction is EXECUTE
+    attempt = run.attempt[node] if executes else run.revert_attempt.get(node, 0)
+    is_under_way = node in run.in_flight and run.state[node] is UNDER_WAY[start.direction]
+    return is_under_way and start.attempt == attempt and start.round == run.round.get(node, 0)
+
+
+def withdraw(run: Run, start: Start, decision: Decision) -> None:
+    """Lead an atom back to what it was before its start; it stays queued, should the flow not be suspended after all.
+
+    Nobody is told: nobody was told of the start.
+    """
+    node, executes = start.node, start.direction is EXECUTE
+    run.in_flight.discard(node)
+    if executes:
+        run.state[node] = atom_after(run.state[node], AtomEvent.WITHDRAW)
+        run.attempt[node] -= 1
+        run.due.appendleft(node)
+        run.queued.add(node)
+    else:
+        run.state[node] = AtomState.FAILURE if node in run.failure else AtomState.SUCCESS
+        run.left -= run.state[node] is AtomState.SUCCESS
+        run.revert_attempt[node] -= 1
+        run.undo.appendleft(node)
+    untouched = executes and not run.attempt[node] and node not in run.round and node not in run.metadata
+    decision.changes.append(Delete("atom", run.plan.names[node]) if untouched else run.put(node))
+
+
+def _start(run: Run, node: int, direction: Direction, decision: Decision) -> None:
+    old = run.state[node]
+    if old is UNDER_WAY[direction]:
+        decision.changes.append(run.attempt_ended(node, direction, "INTERRUPTED", None))
+    if direction is EXECUTE:
+        run.attempt[node] = attempt = run.attempt[node] + 1
+    else:
+        run.left += old is AtomState.SUCCESS
+        run.revert_attempt[node] = attempt = run.revert_attempt.get(node, 0) + 1
+    state = run.state[node] = atom_after(old, STARTING[direction])
+    run.started_at[node] = run.now
+    run.in_flight.add(node)
+    decision.changes.append(run.put(node))
+    decision.starts.append(Start(node, direction, run.round.get(node, 0), attempt))
+    if run.listening:
+        decision.startings.append(Event(node, state, old, attempt))
