@@ -186,7 +186,7 @@ _ATTEMPT: Final = _Shape(
 
 _ROWS: Final[Mapping[str, _Shape]] = {
     "flow": _Shape(
-        {**_FLOW_FIELDS, "intention": _one_of(Intention), "due": _is_texts, "factory": _is_mapping},
+        {**_FLOW_FIELDS, "intention": _one_of(Intention), "due": _is_texts, "undo": _is_texts, "factory": _is_mapping},
         _always(*_FLOW_FIELDS),
     ),
     "plan": _Shape({"plan": _is_live, "digest": _is_text, "packed": _is_text}, _needed_of_plan),
@@ -202,9 +202,11 @@ _ROWS: Final[Mapping[str, _Shape]] = {
             "owner": _is_text,
             "metadata": _is_mapping,
             "failure": _is_failure,
+            "hook_failure": _is_failure,
             "revert_failure": _is_failure,
             "intention": _one_of(Intention),
             "due": _is_texts,
+            "ignored_by": _is_text,
         },
         _needed_of_atom,
     ),

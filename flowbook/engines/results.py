@@ -75,7 +75,7 @@ class Results:
     def get_failures(self) -> dict[str, Failure]:
         """Return the failures of execution by atom, in the order recorded; atoms that the flow no longer has first."""
         gone = {name: _failure(handle) for name, handle in self.failures_of_gone.items()}
-        return gone | self._failures(self.run.failure)
+        return gone | self._failures(self.run.failure) | self._failures(self.run.hook_failure)
 
     def get_revert_failures(self) -> dict[str, Failure]:
         """Return the failures of reverting by atom."""

@@ -27,7 +27,7 @@ from flowbook.states import Direction
 CURRENT = ("flow", "plan", "input", "injected", "atom", "history", "request")
 """The kinds of records that an engine enters a run with."""
 
-VALUES = ("result", "failure", "revert_result", "revert_failure")
+VALUES = ("result", "failure", "hook_failure", "revert_result", "revert_failure")
 """The fields of an atom's record that hold values."""
 
 
@@ -178,7 +178,7 @@ class Storage(Results):
 
     def _flow_failures(self) -> Mapping[str, Failure]:
         """Return all failures so far, gathered when they have changed: a revert of many would gather them for each."""
-        handles = list(self.run.failure.values())
+        handles = [*self.run.failure.values(), *self.run.hook_failure.values()]
         if handles != self._gathered_from or not self._gathered:
             self._gathered, self._gathered_from = self.get_failures(), handles
         return self._gathered

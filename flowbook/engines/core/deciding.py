@@ -41,6 +41,7 @@ def answered(run: Run, message: Answered, decision: Decision) -> None:
         for other in _reached(run, node, Depth(message.value)):
             if run.state[other] is AtomState.PENDING:
                 resolution.move(run, other, AtomEvent.IGNORE, decision)
+                run.ignored_by[other] = node
                 decision.changes.append(run.put(other))
                 run.left -= 1
         selection.release(run, node)

@@ -69,16 +69,18 @@ class Ask:
 
     ``ON_FAILURE`` asks the retry ``node`` about ``failure``, which happened to the atom ``about`` or came through it:
     a retry that hands a failure on is what the next one is asked about. ``first`` is the scope whose retry was asked
-    before all others. ``DECIDE`` asks the deciders on the links to the atom ``node``.
+    before all others. ``DECIDE`` asks the deciders on the links to the atom ``node``. ``wave`` is that of the atom
+    whose end led to the question.
     """
 
-    __slots__ = ("about", "failure", "first", "node", "question")
+    __slots__ = ("about", "failure", "first", "node", "question", "wave")
 
     def __init__(
-        self, node: int, question: str, about: int = -1, failure: Inline | None = None, first: int = -1
+        self, node: int, question: str, wave: int, about: int = -1, failure: Inline | None = None, first: int = -1
     ) -> None:
         self.node = node
         self.question = question
+        self.wave = wave
         self.about = about
         self.failure = failure
         self.first = first

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
-
 from flowbook.atoms import retry
 from flowbook.engines.core import selection
 from flowbook.engines.core.messages import ON_FAILURE, Answered, Ask, Decision, Event
 from flowbook.engines.core.run import Reverting, Round, Run
 from flowbook.flows.plan import ROOT
-from flowbook.persistence.changes import Append, Delete, Inline
+from flowbook.persistence.changes import Append, Delete, Inline, Put
 from flowbook.states import AtomEvent, AtomState, atom_after
 
 HISTORY = "history"
@@ -27,11 +24,22 @@ def judge(run: Run, node: int, decision: Decision) -> None:
         scope = run.plan.scopes[scope].parent
     scope = _asked_for(run, scope)
     if run.never_resolve:
-        run.broken = True
+        break_off(run, decision)
     elif scope == ROOT:
         resolve(run, ROOT, decision, retries=False)
     else:
+        if not run.asks:  # else another row has it
+            due = selection.wanted(run, selection.TO_EXECUTE)
+            decision.changes.append(Put("atom", run.plan.names[node], {**run.row_of(node), "due": due}))
         run.asks.append(_question(run, scope, node, run.failure[node], scope))
+
+
+def break_off(run: Run, decision: Decision) -> None:
+    """End the flow in FAILURE as soon as what became ready together has ended."""
+    selection.break_off(run)
+    run.flow_row["due"] = selection.wanted(run, selection.TO_EXECUTE)
+    run.flow_row["undo"] = selection.wanted(run, selection.TO_REVERT)
+    decision.changes.append(run.put_flow())
 
 
 def judge_again(run: Run, decision: Decision) -> None:
@@ -45,7 +53,7 @@ def begin_left_rounds(run: Run, decision: Decision) -> None:
     """Begin the rounds that an earlier owner was beginning: their retries are RETRYING."""
     for scope in range(len(run.plan.scopes) - 1, ROOT, -1):
         if run.state[run.plan.scopes[scope].first] is AtomState.RETRYING:
-            begin_round(run, scope, decision)
+            begin_round(run, scope, decision)  # `prepare` has queued it
 
 
 def put_question(run: Run, ask: Ask, decision: Decision) -> None:
@@ -64,7 +72,7 @@ def answered(run: Run, message: Answered, decision: Decision) -> None:
     scope = plan.scope_of[ask.node]
     parent = _asked_for(run, plan.scopes[scope].parent)
     if message.failure is not None:
-        run.failure[ask.node] = message.failure
+        run.hook_failure[ask.node] = message.failure
         decision.changes.append(run.put(ask.node))
         resolve(run, ROOT, decision, retries=False)
     elif message.value is retry.Decision.RETRY:
@@ -99,16 +107,8 @@ def cover(run: Run) -> None:
         del run.reverting[scope]
 
 
-def begin_rounds(run: Run, scopes: Iterable[int], decision: Decision) -> None:
-    """Begin the rounds that wait, of those scopes that no message of this step decided otherwise about."""
-    for scope in scopes:
-        if scope in run.rounds:
-            run.rounds.remove(scope)
-            begin_round(run, scope, decision)
-
-
 def begin_round(run: Run, scope: int, decision: Decision) -> None:
-    """Begin a new round of a scope that was reverted: all is PENDING again, and its retry is queued."""
+    """Begin a new round of a scope that was reverted: all is PENDING again, and its retry RETRYING."""
     plan, first, end = run.plan, run.plan.scopes[scope].first, run.plan.scopes[scope].end
     run.reverting.pop(scope, None)
     if run.state[first] is not AtomState.RETRYING:  # an earlier owner may have come so far
@@ -116,19 +116,17 @@ def begin_round(run: Run, scope: int, decision: Decision) -> None:
         run.left += 1
         run.round[first] = run.round.get(first, 0) + 1
         run.attempt[first] = 0
-    decision.changes.append(run.put(first))
-    if not run.queued.isdisjoint(range(first + 1, end)):  # interrupted by an owner that stopped half way
-        run.queued.difference_update(range(first + 1, end))
-        run.due = deque(node for node in run.due if node in run.queued)
-    for node in range(first + 1, end):
+    selection.forget_queued(run, first + 1, end)
+    behind = {target for node in range(first, end) for target in plan.successors[node] if target >= end}
+    ignored = [node for node, by in run.ignored_by.items() if node >= end and first <= by < end]
+    for node in (*range(first + 1, end), *sorted(ignored)):
         run.left += plan.atoms[node] is not None and run.state[node] in selection.DONE
-        run.waiting[node] = len(plan.predecessors[node])
         run.blocking.pop(node, None)
         reset(run, node, decision)
-    for target in {target for node in range(first, end) for target in plan.successors[node] if target >= end}:
+    for node in range(first + 1, end):
+        run.waiting[node] = len(plan.predecessors[node])
+    for target in behind:
         run.waiting[target] = sum(not _is_passed(run, source) for source in plan.predecessors[target])
-    if first not in run.queued:
-        selection.enqueue(run, [first])
 
 
 def reset(run: Run, node: int, decision: Decision) -> None:
@@ -170,17 +168,17 @@ def _asked_for(run: Run, scope: int) -> int:
 
 
 def _question(run: Run, scope: int, about: int, failure: Inline, first: int) -> Ask:
-    return Ask(run.plan.scopes[scope].first, ON_FAILURE, about, failure, first)
+    return Ask(run.plan.scopes[scope].first, ON_FAILURE, run.wave, about, failure, first)
 
 
 def _begin_revert(run: Run, scope: int, decision: Decision, *, retries: bool) -> None:
     """Turn a scope to reverting; what is queued or running in it is still finished, then reverted as well."""
     plan, first, end = run.plan, run.plan.scopes[scope].first, run.plan.scopes[scope].end
-    due = [plan.names[n] for n in range(first, end) if run.state[n] is AtomState.RUNNING or n in run.queued]
+    selection.drop_later(run, first, end)
+    due = selection.wanted(run, selection.TO_EXECUTE, first, end)
     was = list(run.reverting)
     run.reverting[scope] = Reverting(due, retries=retries)
     cover(run)
-    run.rounds = [one for one in run.rounds if one in run.reverting and one != scope]
     decision.changes += [run.put(plan.scopes[one].first) for one in was if one not in run.reverting]
     selection.plan_reverts(run, scope)
     if scope == ROOT:

@@ -51,11 +51,13 @@ class Run:
     """One flow under way.
 
     ``waiting`` counts the predecessors that are not done, ``blocking`` the successors that reverting has not passed
-    yet. ``due`` are the nodes to execute and ``undo`` those to revert as slots become free; ``window`` bounds how many
-    attempts are ``in_flight``. ``left`` counts the atoms that are neither SUCCESS nor IGNORE. ``reverting`` are the
-    scopes under reverting by their index, none inside another; ``rounds`` those of them that wait for a new round.
-    ``asks`` are the questions that wait. ``history`` has the rounds of retries, ``injected`` what an atom is given
-    before anything else, by symbol.
+    yet. ``queue`` holds the nodes to execute or revert as slots become free; ``window`` bounds how many attempts are
+    ``in_flight``. Those that became ready together are of one *wave*: one more than that of the atom whose end, or
+    whose hook's answer, made them ready, and 0 on entry. ``left`` counts the atoms that are neither SUCCESS nor IGNORE.
+
+    ``reverting`` are the scopes under reverting by their index, none inside another. ``asks`` are the questions that
+    wait. ``history`` has the rounds of retries, ``injected`` what an atom is given before anything else, by symbol,
+    ``ignored_by`` the atom that deciders said no to when they had this one ignored.
     """
 
     __slots__ = (
@@ -65,11 +67,12 @@ class Run:
         "blocking",
         "broken",
         "defer_reverts",
-        "due",
         "failure",
         "flow_row",
         "flow_state",
         "history",
+        "hook_failure",
+        "ignored_by",
         "in_flight",
         "injected",
         "inputs",
@@ -79,8 +82,10 @@ class Run:
         "metadata",
         "never_resolve",
         "now",
+        "owed",
         "owner",
         "plan",
+        "queue",
         "queued",
         "result",
         "revert_attempt",
@@ -88,11 +93,11 @@ class Run:
         "revert_result",
         "reverting",
         "round",
-        "rounds",
         "started_at",
         "state",
-        "undo",
         "waiting",
+        "wave",
+        "waves",
         "window",
     )
 
@@ -114,23 +119,26 @@ class Run:
         self.round: dict[int, int] = {}
         self.revert_attempt: dict[int, int] = {}
         self.failure: dict[int, Inline] = {}
+        self.hook_failure: dict[int, Inline] = {}  # of retries whose on_failure raised
         self.revert_result: dict[int, Inline] = {}
         self.revert_failure: dict[int, Inline] = {}
         self.absent: dict[int, frozenset[int | str]] = {}
         self.metadata: dict[int, dict[str, object]] = {}
         self.waiting: list[int] = [len(before) for before in plan.predecessors]
         self.blocking: dict[int, int] = {}
-        self.due: deque[int] = deque()
-        self.undo: deque[int] = deque()
-        self.queued: set[int] = set()  # the nodes in `due`
+        self.queue: deque[int] = deque()
+        self.queued: dict[int, int] = {}  # the nodes in `queue`, with their waves
         self.in_flight: set[int] = set()
+        self.waves: dict[int, int] = {}  # of the nodes in flight
+        self.wave = -1  # that of the atom whose message is taken in
+        self.owed: set[str] = set()  # names that are still to be started, after a failure that nobody has judged
         self.left = plan.atom_count
         self.reverting: dict[int, Reverting] = {}
         if flow_row.get("intention") == Intention.REVERT:
             self.reverting[ROOT] = Reverting(flow_row.get("due", []), retries=False)
-        self.rounds: list[int] = []
         self.asks: deque[Ask] = deque()
         self.history: dict[int, list[Round]] = {}
+        self.ignored_by: dict[int, int] = {}
         self.injected: dict[int, dict[str, Inline]] = {}
         self.broken = False
         self.defer_reverts = False
@@ -150,10 +158,14 @@ class Run:
             self.revert_attempt[node] = row["revert_attempt"]
         if "absent" in row:
             self.absent[node] = frozenset(row["absent"])
+        if row.get("ignored_by") in self.plan.index:
+            self.ignored_by[node] = self.plan.index[row["ignored_by"]]
         scope = self.plan.scope_of[node]
         if "intention" in row and self.plan.scopes[scope].retry == node:
             retries = row["intention"] == Intention.RETRY
             self.reverting[scope] = Reverting(row.get("due", []), retries=retries)
+        else:
+            self.owed.update(row.get("due", ()))
         for name, kept in self._rare():
             if name in row:
                 kept[node] = row[name]
@@ -161,6 +173,7 @@ class Run:
     def _rare(self) -> tuple[tuple[str, dict[int, Any]], ...]:
         return (
             ("failure", self.failure),
+            ("hook_failure", self.hook_failure),
             ("revert_result", self.revert_result),
             ("revert_failure", self.revert_failure),
             ("metadata", self.metadata),
@@ -182,6 +195,8 @@ class Run:
             row["revert_attempt"] = self.revert_attempt[node]
         if node in self.absent:
             row["absent"] = sorted(self.absent[node], key=str)
+        if node in self.ignored_by:
+            row["ignored_by"] = self.plan.names[self.ignored_by[node]]
         if self.state[node] in UNFINISHED_ATOMS:
             row["owner"] = self.left_by.get(node, self.owner)
         if self.failure or self.reverting or self.metadata:  # the other rare ones come only after a failure
@@ -193,14 +208,22 @@ class Run:
         return row
 
     def clear(self, node: int) -> None:
-        """Forget what a round left of an atom, which is PENDING in the next one; its metadata stay."""
+        """Forget what a round left of an atom, PENDING in the next one; its metadata stay, without progress."""
         self.state[node] = AtomState.PENDING
         self.attempt[node] = 0
         self.started_at[node] = 0.0
         self.result[node] = None
         self.round[node] = self.round.get(node, 0) + 1
-        for kept in (self.revert_attempt, self.failure, self.revert_result, self.revert_failure, self.absent):
-            kept.pop(node, None)
+        kept = (
+            self.revert_attempt,
+            self.failure,
+            self.revert_result,
+            self.revert_failure,
+            self.absent,
+            self.ignored_by,
+        )
+        for one in kept:
+            one.pop(node, None)
 
     def keep_outcome(self, message: Ended) -> None:
         """Keep what an attempt gave."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
-from collections.abc import Container
+from collections.abc import Container, Set
 
 from flowbook.engines.core.messages import DECIDE, Ask
 from flowbook.engines.core.run import Run
@@ -14,8 +15,11 @@ DONE = frozenset({AtomState.SUCCESS, AtomState.IGNORE})
 TOUCHED = frozenset({AtomState.RUNNING, AtomState.SUCCESS, AtomState.FAILURE, AtomState.REVERTING})
 """States in which an atom stands in the way of its predecessors' reverting."""
 
-BEGUN = frozenset({AtomState.RUNNING, AtomState.RETRYING})
-"""States in which an atom that an earlier owner left is started again, whatever else is to become of it."""
+TO_EXECUTE = frozenset({AtomState.PENDING, AtomState.RUNNING, AtomState.RETRYING})
+"""States in which a queued atom is to be executed."""
+
+TO_REVERT = frozenset({AtomState.SUCCESS, AtomState.FAILURE, AtomState.REVERTING})
+"""States in which a queued atom is to be reverted."""
 
 
 def prepare(run: Run) -> None:
@@ -23,6 +27,7 @@ def prepare(run: Run) -> None:
     plan, state = run.plan, run.state
     run.broken = AtomState.REVERT_FAILURE in state or (run.never_resolve and AtomState.FAILURE in state)
     due = {plan.index.get(name) for reverting in run.reverting.values() for name in reverting.due}
+    due.update(plan.index.get(name) for name in run.owed)
     ready: list[int] = []
     for node, atom in enumerate(plan.atoms):
         run.left -= atom is not None and state[node] in DONE
@@ -33,14 +38,27 @@ def prepare(run: Run) -> None:
         if state[node] in DONE:
             for successor in plan.successors[node]:
                 run.waiting[successor] -= 1
-        elif state[node] in BEGUN or (
+        elif state[node] in (AtomState.RUNNING, AtomState.RETRYING) or (
             state[node] is AtomState.PENDING and (node in due or reverting_scope(run, node) is None)
         ):
             ready.append(node)
+    if run.broken:
+        _queue_the_last(run)
+        return
     ready.sort(key=lambda node: state[node] is not AtomState.RUNNING)  # the interrupted were started before others
     enqueue(run, ready, decided=due)
+    run.queued.update((node, run.wave) for node in due if node in run.queued)
     for scope in sorted(run.reverting):
         plan_reverts(run, scope)
+
+
+def _queue_the_last(run: Run) -> None:
+    """Queue what is still to end in a flow that has failed: what was interrupted, and what was to be started."""
+    due, undo = set(run.flow_row.get("due", ())), set(run.flow_row.get("undo", ()))
+    for states, names in ((TO_EXECUTE, due), (TO_REVERT, undo)):
+        for node, state in enumerate(run.state):
+            if state in states and (state in UNFINISHED_ATOMS or run.plan.names[node] in names):
+                _queue(run, node)
 
 
 def enqueue(run: Run, nodes: list[int], decided: Container[int | None] = ()) -> None:
@@ -48,13 +66,63 @@ def enqueue(run: Run, nodes: list[int], decided: Container[int | None] = ()) -> 
 
     Those that deciders vote on are queued when that is decided, unless it was already.
     """
+    if run.broken:
+        return
     if run.plan.votes:
         asked = [n for n in nodes if n in run.plan.votes and run.state[n] is AtomState.PENDING and n not in decided]
-        run.asks.extend(Ask(node, DECIDE) for node in by_priority(run, asked))
+        run.asks.extend(Ask(node, DECIDE, run.wave) for node in by_priority(run, asked))
         nodes = [node for node in nodes if node not in asked]
-    nodes = by_priority(run, nodes)
-    run.due.extend(nodes)
-    run.queued.update(nodes)
+    for node in by_priority(run, nodes):
+        _queue(run, node)
+
+
+def _queue(run: Run, node: int) -> None:
+    run.queue.append(node)
+    run.queued[node] = run.wave + 1
+
+
+def drop_later(run: Run, first: int, end: int) -> None:
+    """Take out of the queue what is to be executed between two nodes and became ready later than the present wave."""
+    later = {
+        node
+        for node, wave in run.queued.items()
+        if wave > run.wave and first <= node < end and run.state[node] is AtomState.PENDING
+    }
+    _drop(run, later)
+
+
+def forget_queued(run: Run, first: int, end: int) -> None:
+    """Take all between two nodes out of the queue: an owner that stopped half way had left it so."""
+    _drop(run, {node for node in run.queued if first <= node < end})
+
+
+def break_off(run: Run) -> None:
+    """End the flow as soon as all of the present wave has ended.
+
+    Nothing that became ready later is started, and nothing more becomes ready.
+    """
+    run.broken = True
+    run.asks.clear()
+    _drop(
+        run, {node for node, wave in run.queued.items() if wave > run.wave and run.state[node] not in UNFINISHED_ATOMS}
+    )
+
+
+def _is_later(run: Run, node: int, wave: int) -> bool:
+    return (wave > run.wave and run.state[node] not in UNFINISHED_ATOMS) or awaits_round(run, node)
+
+
+def wanted(run: Run, states: Set[AtomState], first: int = 0, end: int = sys.maxsize) -> list[str]:
+    """Return the names of what is in flight, or queued and not of a later wave, between two nodes in these states."""
+    nodes = [*run.in_flight, *(node for node, wave in run.queued.items() if wave <= run.wave)]
+    return [run.plan.names[node] for node in sorted(nodes) if first <= node < end and run.state[node] in states]
+
+
+def _drop(run: Run, nodes: Set[int]) -> None:
+    if nodes:
+        run.queue = deque(node for node in run.queue if node not in nodes)
+        for node in nodes:
+            del run.queued[node]
 
 
 def reverting_scope(run: Run, node: int) -> int | None:
@@ -103,7 +171,6 @@ def plan_reverts(run: Run, scope: int) -> None:
     first += reverting.retries
     # Interrupted atoms that a changed flow put behind new ones: the new ones are not run any more.
     enqueue(run, [node for node in range(first, end) if _is_left_behind(run, node)])
-    run.undo = deque(node for node in run.undo if not first <= node < end)
     for node in range(first, end):
         blocking.pop(node, None)
     reverting.left = 0
@@ -125,9 +192,19 @@ def plan_reverts(run: Run, scope: int) -> None:
 
 
 def passed(run: Run, scope: int) -> None:
-    """Take note that reverting has reached every atom of a scope: a new round may begin, if one is wanted."""
-    if run.reverting[scope].retries and scope not in run.rounds:
-        run.rounds.append(scope)
+    """Take note that reverting has reached every atom of a scope: its retry is queued, if a new round is wanted."""
+    retry = run.plan.scopes[scope].retry
+    if run.reverting[scope].retries and retry is not None and retry not in run.queued:
+        _queue(run, retry)
+
+
+def awaits_round(run: Run, node: int) -> bool:
+    """Return whether a queued node is a retry whose scope was reverted for a new round, which its start begins."""
+    if not run.reverting or run.state[node] is not AtomState.SUCCESS:
+        return False
+    scope = run.plan.scope_of[node]
+    reverting = run.reverting.get(scope)
+    return reverting is not None and reverting.retries and run.plan.scopes[scope].retry == node
 
 
 def revert_when_free(run: Run, node: int) -> None:
@@ -135,23 +212,18 @@ def revert_when_free(run: Run, node: int) -> None:
 
     Marks, and what a changed flow put in between and was never run, are passed at once.
     """
-    free = [] if run.blocking[node] else [node]
+    free = [] if run.broken or run.blocking[node] else [node]
     for source in free:
         if run.plan.atoms[source] is None or not _is_touched(run, source):
             free += _unblocked(run, source)
         elif source not in run.in_flight and source not in run.queued:
-            run.undo.append(source)
+            _queue(run, source)
 
 
 def unblock(run: Run, node: int) -> None:
     """Take a reverted node out of its predecessors' way."""
     for predecessor in _unblocked(run, node):
         revert_when_free(run, predecessor)
-
-
-def has_interrupted(run: Run) -> bool:
-    """Return whether an attempt that an earlier owner left has still to be made again."""
-    return any(run.state[node] in UNFINISHED_ATOMS for node in (*run.due, *run.undo))
 
 
 def _is_touched(run: Run, node: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flowbook.engines.core import resolution, selection
 from flowbook.engines.core.messages import Decision, Event, Start
 from flowbook.engines.core.run import Run
 from flowbook.persistence.changes import Delete
@@ -12,14 +13,21 @@ UNDER_WAY = {EXECUTE: AtomState.RUNNING, REVERT: AtomState.REVERTING}
 STARTING = {EXECUTE: AtomEvent.START, REVERT: AtomEvent.REVERT}
 
 
-def fill_slots(run: Run, decision: Decision) -> None:
-    """Start what is queued as far as the window allows, executing before reverting."""
-    while len(run.in_flight) < run.window and (run.due or run.undo):
-        direction, queue = (EXECUTE, run.due) if run.due else (REVERT, run.undo)
-        node = queue.popleft()
-        run.queued.discard(node)
-        if not run.broken or run.state[node] is UNDER_WAY[direction]:
-            _start(run, node, direction, decision)
+def fill_slots(run: Run, decision: Decision, *, may_begin_rounds: bool) -> None:
+    """Start what is queued as far as the window allows, in its order.
+
+    A new round begins in a step of its own, so that what led there is told, and a wish to suspend heard, before it.
+    """
+    while run.queue and len(run.in_flight) < run.window:
+        node = run.queue[0]
+        if selection.awaits_round(run, node):
+            if not may_begin_rounds:
+                decision.goes_on = True
+                return
+            resolution.begin_round(run, run.plan.scope_of[node], decision)
+        run.queue.popleft()
+        run.waves[node] = run.queued.pop(node)
+        _start(run, node, EXECUTE if run.state[node] in selection.TO_EXECUTE else REVERT, decision)
 
 
 def is_current(run: Run, start: Start) -> bool:
@@ -38,15 +46,15 @@ def withdraw(run: Run, start: Start, decision: Decision) -> None:
     node, executes = start.node, start.direction is EXECUTE
     run.in_flight.discard(node)
     if executes:
-        run.state[node] = atom_after(run.state[node], AtomEvent.WITHDRAW)
+        had_rounds = run.history.get(node)  # of a retry
+        run.state[node] = AtomState.RETRYING if had_rounds else atom_after(run.state[node], AtomEvent.WITHDRAW)
         run.attempt[node] -= 1
-        run.due.appendleft(node)
-        run.queued.add(node)
     else:
         run.state[node] = AtomState.FAILURE if node in run.failure else AtomState.SUCCESS
         run.left -= run.state[node] is AtomState.SUCCESS
         run.revert_attempt[node] -= 1
-        run.undo.appendleft(node)
+    run.queue.appendleft(node)
+    run.queued[node] = run.waves.pop(node)
     untouched = executes and not run.attempt[node] and node not in run.round and node not in run.metadata
     decision.changes.append(Delete("atom", run.plan.names[node]) if untouched else run.put(node))
 

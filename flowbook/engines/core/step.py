@@ -35,21 +35,14 @@ def step(run: Run, messages: Sequence[Message]) -> Decision:
     When nothing is in flight any more after it, the flow has reached a state in which the run ends.
     """
     decision = Decision()
-    rounds = (
-        tuple(run.rounds) if run.rounds else ()
-    )  # those that come ready now begin in the next step: first is told what led there
     for message in messages:
         _RULES[type(message)](run, message, decision)
-    if rounds and run.flow_state is FlowState.RUNNING and not run.broken:
-        resolution.begin_rounds(run, rounds, decision)
     while run.asks and decision.ask is None and not run.broken:
         ask = run.asks.popleft()
         (deciding if ask.question == DECIDE else resolution).put_question(run, ask, decision)
     if decision.ask is None:
         if run.flow_state is FlowState.RUNNING:
-            starting.fill_slots(run, decision)
-            if run.rounds:
-                decision.goes_on = not run.broken
+            starting.fill_slots(run, decision, may_begin_rounds=not messages)
         if not run.in_flight and not decision.goes_on:
             _settle(run, decision)
     return decision
@@ -64,9 +57,9 @@ def _begin(run: Run, message: Begin, decision: Decision) -> None:
         _move_flow(run, FlowEvent.RECOVERED, decision)
     _move_flow(run, FlowEvent.BEGIN, decision)
     decision.changes.append(run.put_flow())
-    if AtomState.RETRYING in run.state:
+    if AtomState.RETRYING in run.state and not run.broken:
         resolution.begin_left_rounds(run, decision)
-    if AtomState.FAILURE in run.state:
+    if AtomState.FAILURE in run.state and not run.broken:
         resolution.judge_again(run, decision)
 
 
@@ -80,6 +73,7 @@ def _ended(run: Run, message: Ended, decision: Decision) -> None:
     event = (FAILING if failed else SUCCEEDING)[direction]
     state = run.state[node] = atom_after(old, event)
     run.in_flight.discard(node)
+    run.wave = run.waves.pop(node)
     if message.began_at is not None:
         run.started_at[node] = message.began_at
     run.keep_outcome(message)
@@ -103,7 +97,8 @@ def _after_success(run: Run, node: int, decision: Decision) -> None:
 def _after_failure(run: Run, node: int, decision: Decision) -> None:
     if selection.reverting_scope(run, node) is not None:
         selection.revert_when_free(run, node)
-    resolution.judge(run, node, decision)
+    if not run.broken:
+        resolution.judge(run, node, decision)
 
 
 def _after_revert(run: Run, node: int, decision: Decision) -> None:
@@ -117,7 +112,7 @@ def _after_revert(run: Run, node: int, decision: Decision) -> None:
 
 
 def _after_failed_revert(run: Run, node: int, decision: Decision) -> None:
-    run.broken = True  # what is in flight or was interrupted ends; nothing more is started
+    resolution.break_off(run, decision)
 
 
 def _suspend(run: Run, message: Suspend, decision: Decision) -> None:
@@ -126,12 +121,12 @@ def _suspend(run: Run, message: Suspend, decision: Decision) -> None:
         starting.withdraw(run, start, decision)
     if run.flow_state is FlowState.RUNNING:
         _move_flow(run, FlowEvent.SUSPEND, decision)
-        if run.in_flight:
+        if run.in_flight or run.asks:
             decision.changes.append(run.put_flow())
 
 
 def _answered(run: Run, message: Answered, decision: Decision) -> None:
-    run.now = message.at
+    run.now, run.wave = message.at, message.ask.wave
     (deciding if message.ask.question == DECIDE else resolution).answered(run, message, decision)
 
 
@@ -146,8 +141,8 @@ def _settle(run: Run, decision: Decision) -> None:
     """Nothing is in flight: say how the run ends."""
     if run.flow_state in FINISHED or run.flow_state is FlowState.SUSPENDED:
         return
-    is_over = not (run.due or run.undo or run.rounds)
-    if run.broken and not selection.has_interrupted(run):
+    is_over = not run.queue
+    if run.broken and not run.queue:
         event = FlowEvent.FAIL
     elif is_over and run.reverting:
         event = FlowEvent.REVERT
@@ -160,6 +155,7 @@ def _settle(run: Run, decision: Decision) -> None:
     _move_flow(run, event, decision)
     if run.flow_state in FINISHED:
         run.flow_row.pop("due", None)
+        run.flow_row.pop("undo", None)
     decision.changes.append(run.put_flow())
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from flowbook.atoms.retry import Decision
-from flowbook.flows import Flow, LinearFlow, UnorderedFlow
+from flowbook.engines.core.messages import Suspend
+from flowbook.flows import Depth, Flow, GraphFlow, LinearFlow, UnorderedFlow
 from unit.core.logbook import Asked, Logbook, atom
 
 RETRY, REVERT, REVERT_ALL = Decision.RETRY, Decision.REVERT, Decision.REVERT_ALL
@@ -227,7 +228,7 @@ def test_a_hook_that_raises_reverts_everything_and_its_failure_is_kept() -> None
     book.end("y", fails=True)
     assert book.answer(raises=True) == ["-y"]
     book.play()
-    assert book.atoms["I"]["failure"].live == "what the hook raised"
+    assert book.atoms["I"]["hook_failure"].live == "what the hook raised"
     assert book.flow["state"] == "REVERTED"
 
 
@@ -322,3 +323,77 @@ def test_a_retry_whose_start_was_withdrawn_keeps_its_history() -> None:
     assert len(book.history["R"]) == 2
     assert book.enter() == ["R"]
     assert book.play() == ["a"]
+
+
+# -- rounds and what happens beside them ------------------------------------------------------------------------
+
+
+def test_a_round_that_is_withdrawn_is_still_to_begin() -> None:
+    book = entered(retried("R", "a"), up_to="a")
+    book.end("a", fails=True)
+    book.answer(RETRY)
+    book.end("a")
+    book.suspend("R")
+    assert book.states == {"R": "RETRYING"}
+    assert book.enter() == ["R"]
+    assert book.history["R"][-1]["atom"] == "a"
+
+
+def test_no_round_begins_when_the_flow_fails_meanwhile() -> None:
+    flow = UnorderedFlow("f").add(retried("A", "a"), retried("B", "b"))
+    book = Logbook(flow)
+    book.enter()
+    book.end("A")
+    book.end("B")
+    book.end("a", fails=True)
+    book.answer(RETRY)
+    book.end("b", fails=True)
+    book.answer(RETRY)
+    assert book.end("a") == ["-b"]
+    assert book.end("b", fails=True) == []
+    assert book.flow["state"] == "FAILURE"
+    assert book.states == {"A": "SUCCESS", "a": "REVERTED", "B": "SUCCESS", "b": "REVERT_FAILURE"}
+
+
+def test_a_round_takes_back_what_its_deciders_had_ignored_behind_it() -> None:
+    def never(history: object) -> bool:
+        raise AssertionError("the test answers for it")
+
+    x, y = atom("x"), atom("y")
+    decided = GraphFlow("decided").add(x, y).link(x, y, decider=never)
+    inner = UnorderedFlow("inner", retry=Asked("R")).add(decided, atom("bad"))
+    book = Logbook(LinearFlow("f").add(inner, atom("z")))
+    book.enter()
+    book.end("R")
+    book.end("x")
+    book.answer(Depth.ALL)
+    assert book.states["z"] == book.states["y"] == "IGNORE"
+    book.end("bad", fails=True)
+    book.answer(RETRY)
+    while book.states.get("x") != "RUNNING":
+        book.end(next(iter(book.in_flight)))
+    book.end("x")
+    assert book.asked == "y"
+    assert "z" not in book.states
+    book.answer()
+    book.play()
+    assert (book.states["z"], book.flow["state"]) == ("SUCCESS", "SUCCESS")
+
+
+def test_a_withdrawn_revert_of_a_retry_whose_hook_raised_is_again_a_success() -> None:
+    book = entered(retried("R", "a"), up_to="a")
+    book.end("a", fails=True)
+    book.answer(raises=True)
+    assert book.end("a") == ["-R"]
+    book.suspend("R")
+    assert book.states == {"R": "SUCCESS", "a": "REVERTED"}
+    assert [*book.enter(), *book.play()] == ["-R"]
+    assert book.flow["state"] == "REVERTED"
+
+
+def test_a_suspend_is_recorded_though_a_question_is_open() -> None:
+    book = entered(retried("R", "a"), up_to="a")
+    ended = book.ended("a", fails=True)
+    book.take(ended, Suspend(book.at))
+    assert book.asked == "R"
+    assert book.flow["state"] == "SUSPENDING"

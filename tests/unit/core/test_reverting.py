@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 
+from flowbook.atoms.retry import Decision
 from flowbook.flows import Flow, LinearFlow, UnorderedFlow
-from unit.core.logbook import Logbook, atom, linear, unordered
+from unit.core.logbook import Asked, Logbook, atom, linear, unordered
 
 
 def test_the_failed_atom_is_reverted_first_then_those_before_it_in_reverse() -> None:
@@ -129,3 +130,68 @@ def test_marks_that_nest_deeper_than_python_calls_are_passed() -> None:
     assert book.take(*[book.ended(name) for name in list(book.in_flight)]) == ["last"]
     book.end("last", fails=True)
     assert len(book.end("last")) == depth + 2
+
+
+# -- waves: what became ready together -------------------------------------------------------------------------
+
+
+def test_what_became_ready_after_the_failed_atom_did_is_not_started_any_more() -> None:
+    book = Logbook(UnorderedFlow("f").add(linear("a", "b"), atom("x"), atom("y")))
+    book.enter()
+    book.end("a")
+    assert book.end("x", fails=True) == ["y"]
+    assert sorted(book.play()) == ["-a", "-x", "-y"]
+    assert "b" not in book.atoms
+
+
+def test_branches_advance_side_by_side_also_where_one_is_reverted() -> None:
+    flow = UnorderedFlow("f").add(LinearFlow("l", retry=Asked("R")).add(atom("a")), linear("x", "y", "z"))
+    book = Logbook(flow)
+    book.enter()
+    book.end("R")
+    book.end("x")
+    book.end("a", fails=True)
+    assert book.answer(Decision.RETRY) == ["y"]
+    assert book.play() == ["-a", "z", "R", "a"]
+
+
+def test_reverts_that_were_free_together_with_the_failed_one_are_still_made() -> None:
+    book = Logbook(LinearFlow("f").add(atom("first"), unordered("a", "b", "c"), atom("bad")))
+    book.enter()
+    book.play("bad", "-b")
+    assert book.states == {
+        "first": "SUCCESS",
+        "a": "REVERTED",
+        "b": "REVERT_FAILURE",
+        "c": "REVERTED",
+        "bad": "REVERTED",
+    }
+    assert book.flow["state"] == "FAILURE"
+
+
+def test_a_failed_revert_and_a_death_change_nothing_about_that() -> None:
+    book = Logbook(LinearFlow("f").add(atom("first"), unordered("a", "b", "c"), atom("bad")))
+    book.enter()
+    while book.states.get("c") != "REVERTING":
+        book.end(next(iter(book.in_flight)), fails=book.states.get("bad") == "RUNNING")
+    book.end("c", fails=True)
+    book.enter()
+    book.play()
+    assert {name: state for name, state in book.states.items() if state != "REVERTED"} == {
+        "first": "SUCCESS",
+        "c": "REVERT_FAILURE",
+    }
+
+
+def test_a_failure_that_nobody_has_judged_and_a_death_start_no_more_than_without_the_death() -> None:
+    flow = UnorderedFlow("f", retry=Asked("R")).add(linear("a", "b"), atom("x"), atom("y"))
+    book = Logbook(flow)
+    book.enter()
+    book.end("R")
+    book.end("a")
+    book.end("x", fails=True)
+    book.enter()
+    assert book.answer(Decision.REVERT) == ["y"]
+    book.play()
+    assert "b" not in book.atoms
+    assert book.outcomes.count("y EXECUTE 1 SUCCESS") == 1
