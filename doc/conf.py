@@ -10,3 +10,4 @@ extensions = ["sphinx.ext.autodoc"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 html_theme = "alabaster"
+exclude_patterns = ["reference/states/*"]  # drawn by tools/draw_states.py, included by reference/states.rst

@@ -1,4 +1,4 @@
-"""States, events and transition tables of flows and atoms: data only.
+"""States, events and transition tables of flows, atoms and jobs: data only.
 
 Code, diagrams, documentation and tests are made from these tables. A state without a row is final.
 """
@@ -84,6 +84,22 @@ class FlowEvent(StrEnum):
     RESET = "RESET"
 
 
+class JobState(StrEnum):
+    """Where a job is."""
+
+    UNCLAIMED = "UNCLAIMED"
+    CLAIMED = "CLAIMED"
+    COMPLETE = "COMPLETE"
+
+
+class JobEvent(StrEnum):
+    """What may happen to a job."""
+
+    CLAIM = "CLAIM"
+    ABANDON = "ABANDON"
+    CONSUME = "CONSUME"
+
+
 _A, _E = AtomState, AtomEvent
 _F, _V = FlowState, FlowEvent
 
@@ -99,18 +115,14 @@ ATOM_TRANSITIONS: Final[Mapping[tuple[AtomState, AtomEvent], AtomState]] = {
     (_A.REVERTING, _E.REVERT): _A.REVERTING,  # again: its owner stopped between start and commit
     (_A.REVERTING, _E.REVERT_SUCCEED): _A.REVERTED,
     (_A.REVERTING, _E.REVERT_FAIL): _A.REVERT_FAILURE,
-    (_A.SUCCESS, _E.RETRY): _A.RETRYING,  # retries only, as the next row
+    (_A.SUCCESS, _E.RETRY): _A.RETRYING,  # its scope is reverted and goes again
     (_A.RETRYING, _E.START): _A.RUNNING,
-    (_A.SUCCESS, _E.RESET): _A.PENDING,
-    (_A.FAILURE, _E.RESET): _A.PENDING,
-    (_A.RUNNING, _E.RESET): _A.PENDING,
-    (_A.REVERTING, _E.RESET): _A.PENDING,
-    (_A.REVERTED, _E.RESET): _A.PENDING,
-    (_A.REVERT_FAILURE, _E.RESET): _A.PENDING,
-    (_A.RETRYING, _E.RESET): _A.PENDING,
-    (_A.IGNORE, _E.RESET): _A.PENDING,
+    **{(state, _E.RESET): _A.PENDING for state in AtomState if state is not _A.PENDING},
 }
 """Where an event leads an atom. REVERTING by WITHDRAW leads back to what it was (SUCCESS or FAILURE)."""
+
+TASK_TRANSITIONS: Final = {row: then for row, then in ATOM_TRANSITIONS.items() if _A.RETRYING not in (row[0], then)}
+"""The rows that a task has too: retries alone are RETRYING."""
 
 FLOW_TRANSITIONS: Final[Mapping[tuple[FlowState, FlowEvent], FlowState]] = {
     (_F.PENDING, _V.BEGIN): _F.RUNNING,
@@ -131,6 +143,12 @@ FLOW_TRANSITIONS: Final[Mapping[tuple[FlowState, FlowEvent], FlowState]] = {
     (_F.FAILURE, _V.RESET): _F.PENDING,
     (_F.REVERTED, _V.RESET): _F.PENDING,
     (_F.SUSPENDED, _V.RESET): _F.PENDING,
+}
+
+JOB_TRANSITIONS: Final[Mapping[tuple[JobState, JobEvent], JobState]] = {
+    (JobState.UNCLAIMED, JobEvent.CLAIM): JobState.CLAIMED,
+    (JobState.CLAIMED, JobEvent.ABANDON): JobState.UNCLAIMED,
+    (JobState.CLAIMED, JobEvent.CONSUME): JobState.COMPLETE,
 }
 
 FINISHED: Final = frozenset({_F.SUCCESS, _F.FAILURE, _F.REVERTED})

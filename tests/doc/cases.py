@@ -9,10 +9,24 @@ from contextlib import suppress
 from typing import Any
 
 from doc.tracing import Trace
-from flowbook import Failure, Flow, LinearFlow, Notice, Task, UnorderedFlow, current, engines
+from flowbook import (
+    Decision,
+    Failure,
+    Flow,
+    GraphFlow,
+    History,
+    LinearFlow,
+    Notice,
+    Retry,
+    Task,
+    UnorderedFlow,
+    current,
+    engines,
+)
 from flowbook.engines import Engine
 from flowbook.engines.core.messages import Annotate, Ended, Message
 from flowbook.engines.executors.base import Outcome
+from flowbook.flows import Depth
 from flowbook.persistence import Backend, fetch
 
 
@@ -45,6 +59,23 @@ class Tells(Works):
         if self._heard is not None:
             assert self._heard.wait(30)
         return self.name
+
+
+class Says(Retry):
+    """Counts its rounds, and says what it was told to say, failure by failure."""
+
+    def __init__(self, name: str, *decisions: Decision) -> None:
+        super().__init__(name)
+        self._decisions = iter(decisions)
+
+    def execute(self, history: History) -> int:
+        return len(history) + 1
+
+    def on_failure(self, history: History) -> Decision:
+        return next(self._decisions)
+
+    def revert(self, history: History) -> None:
+        assert len(history)
 
 
 class AtOnce:
@@ -83,6 +114,22 @@ def chain(last: type[Works] = Works) -> LinearFlow:
 
 def siblings() -> UnorderedFlow:
     return UnorderedFlow("f").add(Fails("a"), Works("b"))
+
+
+def nested() -> LinearFlow:
+    """Return a flow whose inner retry says RETRY, REVERT and REVERT_ALL, its outer one RETRY when it is asked."""
+    inner = Says("I", Decision.RETRY, Decision.REVERT, Decision.REVERT_ALL)
+    return LinearFlow("f", retry=Says("O", Decision.RETRY)).add(
+        Works("x"), LinearFlow("inner", retry=inner).add(Fails("y"))
+    )
+
+
+def decided(depth: Depth) -> LinearFlow:
+    """Return a flow a, b, c, d with a decider before b that says no, and e behind that flow."""
+    a, b, c, d = (Works(name) for name in "abcd")
+    inner = GraphFlow("inner").add(a, b, c, d).link(b, c).link(c, d)
+    inner.link(a, b, decider=lambda history: history["a"] != "a", decider_depth=depth)
+    return LinearFlow("f").add(inner, Works("e"))
 
 
 def engine_for(flow: Flow, backend: Backend, **options: Any) -> Engine:
@@ -124,6 +171,24 @@ def run_siblings_heard_apart(trace: Trace) -> None:
     engine = engine_for(siblings(), strict_memory(), engine="parallel", executor=executor, max_workers=2)
     for _ in engine.run_iter():
         pass
+
+
+def run_nested_retries(trace: Trace) -> None:
+    for _ in engine_for(nested(), strict_memory()).run_iter():
+        pass
+
+
+def suspend_before_a_round(trace: Trace) -> None:
+    retry = Says("R", Decision.RETRY, Decision.REVERT)
+    run_and_suspend(LinearFlow("f", retry=retry).add(Fails("a")), ("a", "REVERTED"))
+
+
+def ignore(depth: Depth) -> None:
+    engine_for(decided(depth), strict_memory()).run()
+
+
+def ignore_flow(trace: Trace) -> None:
+    ignore(Depth.FLOW)
 
 
 def run_and_suspend(flow: Flow, at: tuple[str, str]) -> None:

@@ -12,6 +12,7 @@ from doc import cases
 from doc.pages import table, text_of
 from doc.tracing import Trace
 from flowbook.exceptions import OwnershipLost, StorageBusy
+from flowbook.flows import Depth
 from flowbook.persistence import Backend, fetch
 from flowbook.persistence.changes import Put
 from flowbook.persistence.owners import current_owner
@@ -31,6 +32,9 @@ FLOW = Put("flow", "r", {"id": "r", "state": "RUNNING"})
         cases.suspend_on_reverted,
         pytest.param(cases.tell_progress, marks=pytest.mark.slow),
         cases.crash_and_resume,
+        cases.run_nested_retries,
+        cases.suspend_before_a_round,
+        cases.ignore_flow,
     ],
 )
 def test_a_trace_of_the_page_is_what_the_code_does(
@@ -40,6 +44,20 @@ def test_a_trace_of_the_page_is_what_the_code_does(
     trace.watch(monkeypatch)
     case(trace)
     assert table(PAGE, case.__name__.replace("_", "-")) == trace.rows
+
+
+@pytest.mark.parametrize("row", table(PAGE, "decider-depths"), ids=lambda row: row[0])
+def test_a_depth_ignores_what_the_page_says(row: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    depth, *told = row
+    trace = Trace()
+    trace.watch(monkeypatch)
+    cases.ignore(Depth(depth))
+    answered = next(step for step in trace.rows if step[1].startswith("Answered"))
+    assert told == [answered[2], answered[5], str(len(trace.rows) - 1)]
+
+
+def test_the_page_names_every_depth() -> None:
+    assert [row[0] for row in table(PAGE, "decider-depths")] == list(Depth)
 
 
 @pytest.fixture(params=["memory", "sqlite"])

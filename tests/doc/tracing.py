@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 
 from flowbook.engines import engine as engine_module
-from flowbook.engines.core.messages import Annotate, Begin, Decision, Ended, Event, Message, Start, Suspend
+from flowbook.engines.core.messages import (
+    Annotate,
+    Answered,
+    Ask,
+    Begin,
+    Decision,
+    Ended,
+    Event,
+    Message,
+    Start,
+    Suspend,
+)
 from flowbook.engines.core.run import Run
 from flowbook.engines.core.step import step
 from flowbook.engines.storage import Storage
@@ -19,13 +30,13 @@ Row = tuple[str, ...]
 
 NOTHING = "-"
 _ALWAYS = {"started_at", "owner", "id", "schema", "book", "name", "created_at", "updated_at", "atoms"}
-_SHOWN_WITH_VALUE = {"attempt", "revert_attempt", "round", "due", "intention", "metadata"}
+_SHOWN_WITH_VALUE = {"attempt", "revert_attempt", "round", "due", "undo", "intention", "ignored_by", "metadata"}
 
 
 class Trace:
     """The rows of the runs that are watched, in order.
 
-    Their columns: commit, messages, states that moved, changes, told at once, told and then started.
+    Their columns: commit, messages, states that moved, changes, told at once, told and then started (or asked).
     """
 
     def __init__(self) -> None:
@@ -67,7 +78,7 @@ class Trace:
                 _joined(moved),
                 _joined(map(_change, decision.changes)),
                 _joined(_event(plan, event) for event in decision.endings),
-                _joined(_start(plan, start) for start in decision.starts),
+                _joined(_next(plan, decision)),
             )
         )
 
@@ -92,6 +103,18 @@ def _message(plan: Plan, message: Message) -> str:
             return "Suspend" + (f", withdrawn: {_joined(_start(plan, start) for start in starts)}" if starts else "")
         case Annotate(node=node, metadata=metadata):
             return f"Annotate {plan.names[node]}: {_shown(metadata)}"
+        case Answered(ask=ask, value=value, failure=failure):
+            return f"Answered {_ask(plan, ask)} {'raised' if failure is not None else value or 'yes'}"
+
+
+def _next(plan: Plan, decision: Decision) -> list[str]:
+    starts = [_start(plan, start) for start in decision.starts]
+    asks = [] if decision.ask is None else [_ask(plan, decision.ask)]
+    return [*starts, *asks, *(["goes on"] if decision.goes_on else [])]
+
+
+def _ask(plan: Plan, ask: Ask) -> str:
+    return f"{plan.names[ask.node]} {ask.question}?"
 
 
 def _start(plan: Plan, start: Start) -> str:
@@ -106,6 +129,8 @@ def _change(change: Change) -> str:
     match change:
         case Put(kind=kind, key=key, row=row):
             return f"Put {kind} {key}: {_fields(row)}"
+        case Append(kind="history", key=key, row=row):
+            return f"Append history {key}: " + (f"failure of {row['atom']}" if "atom" in row else "result")
         case Append(kind=kind, key=key, row=row):
             return f"Append {kind} {key}: {row['direction']} {row['attempt']} {row['outcome']}"
         case Delete(kind=kind, key=key):

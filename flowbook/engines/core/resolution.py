@@ -36,6 +36,7 @@ def judge(run: Run, node: int, decision: Decision) -> None:
 
 def break_off(run: Run, decision: Decision) -> None:
     """End the flow in FAILURE as soon as what became ready together has ended."""
+    _begin_due_rounds(run, 0, len(run.state), decision)
     selection.break_off(run)
     run.flow_row["due"] = selection.wanted(run, selection.TO_EXECUTE)
     run.flow_row["undo"] = selection.wanted(run, selection.TO_REVERT)
@@ -174,6 +175,7 @@ def _question(run: Run, scope: int, about: int, failure: Inline, first: int) -> 
 def _begin_revert(run: Run, scope: int, decision: Decision, *, retries: bool) -> None:
     """Turn a scope to reverting; what is queued or running in it is still finished, then reverted as well."""
     plan, first, end = run.plan, run.plan.scopes[scope].first, run.plan.scopes[scope].end
+    _begin_due_rounds(run, first, end, decision)
     selection.drop_later(run, first, end)
     due = selection.wanted(run, selection.TO_EXECUTE, first, end)
     was = list(run.reverting)
@@ -186,6 +188,14 @@ def _begin_revert(run: Run, scope: int, decision: Decision, *, retries: bool) ->
         decision.changes.append(run.put_flow())
     else:
         decision.changes.append(run.put(first))
+
+
+def _begin_due_rounds(run: Run, first: int, end: int, decision: Decision) -> None:
+    """Begin the rounds between two nodes that became ready with what fails now: their retries are still run."""
+    for node in [node for node, wave in run.queued.items() if wave <= run.wave and first <= node < end]:
+        if selection.awaits_round(run, node):
+            begin_round(run, run.plan.scope_of[node], decision)
+            decision.changes.append(run.put(node))
 
 
 def _is_covered(run: Run, scope: int) -> bool:

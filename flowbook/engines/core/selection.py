@@ -108,10 +108,6 @@ def break_off(run: Run) -> None:
     )
 
 
-def _is_later(run: Run, node: int, wave: int) -> bool:
-    return (wave > run.wave and run.state[node] not in UNFINISHED_ATOMS) or awaits_round(run, node)
-
-
 def wanted(run: Run, states: Set[AtomState], first: int = 0, end: int = sys.maxsize) -> list[str]:
     """Return the names of what is in flight, or queued and not of a later wave, between two nodes in these states."""
     nodes = [*run.in_flight, *(node for node, wave in run.queued.items() if wave <= run.wave)]
@@ -194,7 +190,7 @@ def plan_reverts(run: Run, scope: int) -> None:
 def passed(run: Run, scope: int) -> None:
     """Take note that reverting has reached every atom of a scope: its retry is queued, if a new round is wanted."""
     retry = run.plan.scopes[scope].retry
-    if run.reverting[scope].retries and retry is not None and retry not in run.queued:
+    if run.reverting[scope].retries and retry is not None and retry not in run.queued and not run.broken:
         _queue(run, retry)
 
 

@@ -7,7 +7,7 @@ import pytest
 from flowbook.atoms.retry import Decision
 from flowbook.engines.core.messages import Suspend
 from flowbook.flows import Depth, Flow, GraphFlow, LinearFlow, UnorderedFlow
-from unit.core.logbook import Asked, Logbook, atom
+from unit.core.logbook import Asked, Logbook, atom, linear
 
 RETRY, REVERT, REVERT_ALL = Decision.RETRY, Decision.REVERT, Decision.REVERT_ALL
 
@@ -397,3 +397,32 @@ def test_a_suspend_is_recorded_though_a_question_is_open() -> None:
     book.take(ended, Suspend(book.at))
     assert book.asked == "R"
     assert book.flow["state"] == "SUSPENDING"
+
+
+def test_a_round_that_is_ready_when_another_branch_fails_is_begun_then_reverted() -> None:
+    book = Logbook(UnorderedFlow("f").add(retried("R", "a"), linear("x", "y", "z", "bad")))
+    book.enter()
+    while "bad" not in book.in_flight:
+        name = next(iter(book.in_flight))
+        executes = book.states[name] == "RUNNING"
+        book.end(name, fails=name == "a" and executes)
+        if book.asked:
+            book.answer(RETRY)
+    book.end("bad", fails=True)
+    book.play()
+    assert book.flow["state"] == "REVERTED"
+    assert set(book.states.values()) == {"REVERTED"}
+
+
+def test_a_failed_revert_holds_back_the_rounds_that_come_ready_after_it() -> None:
+    flow = UnorderedFlow("f").add(retried("A", "a"), retried("B", "b"))
+    book = Logbook(flow)
+    book.enter()
+    book.end("A")
+    book.end("B")
+    for name in ("a", "b"):
+        book.end(name, fails=True)
+        book.answer(RETRY)
+    assert book.end("a", fails=True) == ["-b"]
+    assert book.end("b") == []
+    assert (book.flow["state"], book.states["B"]) == ("FAILURE", "SUCCESS")
