@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from flowbook.atoms.retry import Decision, Retry
-from flowbook.engines.core.deciding import voters
 from flowbook.engines.core.messages import ON_FAILURE, Answered, Ask
+from flowbook.engines.core.selection import voters
 from flowbook.engines.results import live
 from flowbook.engines.storage import Storage
 from flowbook.exceptions import NotPossible

@@ -88,6 +88,10 @@ def _is_count(value: object) -> bool:
     return type(value) is int and value >= 0  # True is no number
 
 
+def _is_wave(value: object) -> bool:
+    return type(value) is int and value >= -1
+
+
 def _is_version(value: object) -> bool:
     return type(value) is int and value >= 1
 
@@ -186,7 +190,13 @@ _ATTEMPT: Final = _Shape(
 
 _ROWS: Final[Mapping[str, _Shape]] = {
     "flow": _Shape(
-        {**_FLOW_FIELDS, "intention": _one_of(Intention), "due": _is_texts, "undo": _is_texts, "factory": _is_mapping},
+        {
+            **_FLOW_FIELDS,
+            "intention": _one_of(Intention),
+            "last_wave": _is_wave,
+            "broken_in": _is_wave,
+            "factory": _is_mapping,
+        },
         _always(*_FLOW_FIELDS),
     ),
     "plan": _Shape({"plan": _is_live, "digest": _is_text, "packed": _is_text}, _needed_of_plan),
@@ -205,7 +215,8 @@ _ROWS: Final[Mapping[str, _Shape]] = {
             "hook_failure": _is_failure,
             "revert_failure": _is_failure,
             "intention": _one_of(Intention),
-            "due": _is_texts,
+            "wave": _is_wave,
+            "last_wave": _is_wave,
             "ignored_by": _is_text,
         },
         _needed_of_atom,

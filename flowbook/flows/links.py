@@ -8,6 +8,7 @@ from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
 from flowbook.atoms.base import Atom
+from flowbook.atoms.retry import Retry
 from flowbook.exceptions import Problem
 from flowbook.flows.base import Flow, Link, Symbols, union
 from flowbook.flows.graph import GraphFlow
@@ -261,7 +262,8 @@ def _ambiguous(child: Child, symbol: str, givers: Sequence[Child]) -> Problem:
 
 
 def _part_of(atom: Atom) -> Part:
-    reads = {argument.symbol for argument in (*atom.execute_arguments, *atom.revert_arguments)}
+    asked = atom.on_failure_arguments if isinstance(atom, Retry) else ()
+    reads = {argument.symbol for argument in (*atom.execute_arguments, *atom.revert_arguments, *asked)}
     return Part(set(atom.requires), set(atom.provides), reads | atom.requires)
 
 

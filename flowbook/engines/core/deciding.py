@@ -8,26 +8,15 @@ from flowbook.engines.core import resolution, selection
 from flowbook.engines.core.messages import Answered, Ask, Decision
 from flowbook.engines.core.run import Run
 from flowbook.flows.deciders import Depth
-from flowbook.flows.plan import Vote
 from flowbook.persistence.changes import Inline
 from flowbook.states import AtomEvent, AtomState, Direction
 
 
 def put_question(run: Run, ask: Ask, decision: Decision) -> None:
-    """Ask the deciders about an atom that may still be run; where none has a vote it is queued."""
+    """Ask the deciders about an atom, if it may still be run."""
     node = ask.node
-    if run.state[node] is not AtomState.PENDING or selection.reverting_scope(run, node) is not None:
-        return
-    if voters(run, node):
+    if run.state[node] is AtomState.PENDING and selection.reverting_scope(run, node) is None:
         decision.ask = ask
-    else:
-        _queue(run, node)
-
-
-def voters(run: Run, node: int) -> list[Vote]:
-    """Return the votes that count: those of links whose source is a flow, or an atom that was not ignored."""
-    votes = run.plan.votes[node]
-    return [vote for vote in votes if vote.source is None or run.state[vote.source] is not AtomState.IGNORE]
 
 
 def answered(run: Run, message: Answered, decision: Decision) -> None:
@@ -36,8 +25,9 @@ def answered(run: Run, message: Answered, decision: Decision) -> None:
     if message.failure is not None:
         _fail(run, node, message.failure, message.at, decision)
     elif message.value is None:
-        _queue(run, node)
+        selection.queue(run, node)
     else:
+        run.wave_of[node] -= 1  # it is passed with those that it waited for
         for other in _reached(run, node, Depth(message.value)):
             if run.state[other] is AtomState.PENDING:
                 resolution.move(run, other, AtomEvent.IGNORE, decision)
@@ -45,10 +35,6 @@ def answered(run: Run, message: Answered, decision: Decision) -> None:
                 decision.changes.append(run.put(other))
                 run.left -= 1
         selection.release(run, node)
-
-
-def _queue(run: Run, node: int) -> None:
-    selection.enqueue(run, [node], decided=(node,))
 
 
 def _fail(run: Run, node: int, failure: Inline, at: float, decision: Decision) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from flowbook.atoms import retry
 from flowbook.engines.core import selection
 from flowbook.engines.core.messages import ON_FAILURE, Answered, Ask, Decision, Event
 from flowbook.engines.core.run import Reverting, Round, Run
 from flowbook.flows.plan import ROOT
-from flowbook.persistence.changes import Append, Delete, Inline, Put
+from flowbook.persistence.changes import Append, Delete, Inline
 from flowbook.states import AtomEvent, AtomState, atom_after
 
 HISTORY = "history"
@@ -28,9 +30,6 @@ def judge(run: Run, node: int, decision: Decision) -> None:
     elif scope == ROOT:
         resolve(run, ROOT, decision, retries=False)
     else:
-        if not run.asks:  # else another row has it
-            due = selection.wanted(run, selection.TO_EXECUTE)
-            decision.changes.append(Put("atom", run.plan.names[node], {**run.row_of(node), "due": due}))
         run.asks.append(_question(run, scope, node, run.failure[node], scope))
 
 
@@ -38,8 +37,7 @@ def break_off(run: Run, decision: Decision) -> None:
     """End the flow in FAILURE as soon as what became ready together has ended."""
     _begin_due_rounds(run, 0, len(run.state), decision)
     selection.break_off(run)
-    run.flow_row["due"] = selection.wanted(run, selection.TO_EXECUTE)
-    run.flow_row["undo"] = selection.wanted(run, selection.TO_REVERT)
+    run.flow_row["broken_in"] = run.wave
     decision.changes.append(run.put_flow())
 
 
@@ -47,6 +45,7 @@ def judge_again(run: Run, decision: Decision) -> None:
     """Judge the failures that an earlier owner left without a word on what is to become of them."""
     for node in run.plan.atom_nodes():
         if run.state[node] is AtomState.FAILURE and selection.reverting_scope(run, node) is None:
+            run.wave = run.wave_of[node]
             judge(run, node, decision)
 
 
@@ -117,7 +116,7 @@ def begin_round(run: Run, scope: int, decision: Decision) -> None:
         run.left += 1
         run.round[first] = run.round.get(first, 0) + 1
         run.attempt[first] = 0
-    selection.forget_queued(run, first + 1, end)
+    run.queued.difference_update(selection.queued_in(run, first + 1, end))
     behind = {target for node in range(first, end) for target in plan.successors[node] if target >= end}
     ignored = [node for node, by in run.ignored_by.items() if node >= end and first <= by < end]
     for node in (*range(first + 1, end), *sorted(ignored)):
@@ -177,14 +176,13 @@ def _begin_revert(run: Run, scope: int, decision: Decision, *, retries: bool) ->
     plan, first, end = run.plan, run.plan.scopes[scope].first, run.plan.scopes[scope].end
     _begin_due_rounds(run, first, end, decision)
     selection.drop_later(run, first, end)
-    due = selection.wanted(run, selection.TO_EXECUTE, first, end)
-    was = list(run.reverting)
-    run.reverting[scope] = Reverting(due, retries=retries)
-    cover(run)
-    decision.changes += [run.put(plan.scopes[one].first) for one in was if one not in run.reverting]
+    run.reverting[scope] = Reverting(run.wave, retries=retries)
+    for inner in _inner(run, scope):
+        if run.reverting.pop(inner, None) is not None:
+            decision.changes.append(run.put(plan.scopes[inner].first))
     selection.plan_reverts(run, scope)
     if scope == ROOT:
-        run.flow_row.update(intention=run.reverting[ROOT].intention.value, due=due)
+        run.flow_row.update(intention=run.reverting[ROOT].intention.value, last_wave=run.wave)
         decision.changes.append(run.put_flow())
     else:
         decision.changes.append(run.put(first))
@@ -192,10 +190,19 @@ def _begin_revert(run: Run, scope: int, decision: Decision, *, retries: bool) ->
 
 def _begin_due_rounds(run: Run, first: int, end: int, decision: Decision) -> None:
     """Begin the rounds between two nodes that became ready with what fails now: their retries are still run."""
-    for node in [node for node, wave in run.queued.items() if wave <= run.wave and first <= node < end]:
-        if selection.awaits_round(run, node):
+    for node in selection.queued_in(run, first, end):
+        if run.wave_of[node] <= run.wave and selection.awaits_round(run, node):
             begin_round(run, run.plan.scope_of[node], decision)
             decision.changes.append(run.put(node))
+
+
+def _inner(run: Run, scope: int) -> Iterator[int]:
+    """Yield the scopes inside another."""
+    scopes = run.plan.scopes
+    for inner in range(scope + 1, len(scopes)):
+        if scopes[inner].first >= scopes[scope].end:
+            return
+        yield inner
 
 
 def _is_covered(run: Run, scope: int) -> bool:

@@ -23,16 +23,16 @@ READABLE = frozenset({AtomState.SUCCESS, AtomState.REVERTING})
 class Reverting:
     """What is to become of a scope that is being reverted: ``retries`` says whether a new round follows.
 
-    ``left`` counts the atoms that reverting has still to reach; ``due`` names those that were queued or running when
-    it began, and are executed nevertheless: a start that is withdrawn leaves no other trace.
+    ``left`` counts the atoms that reverting has still to reach. What became ready no later than in ``wave``, that of
+    the atom that failed, is executed nevertheless.
     """
 
-    __slots__ = ("due", "left", "retries")
+    __slots__ = ("left", "retries", "wave")
 
-    def __init__(self, due: list[str], *, retries: bool) -> None:
-        self.due = due
+    def __init__(self, wave: int, *, retries: bool) -> None:
         self.left = 0
         self.retries = retries
+        self.wave = wave
 
     @property
     def intention(self) -> Intention:
@@ -52,8 +52,9 @@ class Run:
 
     ``waiting`` counts the predecessors that are not done, ``blocking`` the successors that reverting has not passed
     yet. ``queue`` holds the nodes to execute or revert as slots become free; ``window`` bounds how many attempts are
-    ``in_flight``. Those that became ready together are of one *wave*: one more than that of the atom whose end, or
-    whose hook's answer, made them ready, and 0 on entry. ``left`` counts the atoms that are neither SUCCESS nor IGNORE.
+    ``in_flight``. Those that became ready together are of one *wave* (``wave_of``): one more than the latest of those
+    that they waited for, and 0 at first; ``wave`` is that of the atom whose end is taken in. ``left`` counts the atoms
+    that are neither SUCCESS nor IGNORE.
 
     ``reverting`` are the scopes under reverting by their index, none inside another. ``asks`` are the questions that
     wait. ``history`` has the rounds of retries, ``injected`` what an atom is given before anything else, by symbol,
@@ -82,7 +83,6 @@ class Run:
         "metadata",
         "never_resolve",
         "now",
-        "owed",
         "owner",
         "plan",
         "queue",
@@ -97,7 +97,7 @@ class Run:
         "state",
         "waiting",
         "wave",
-        "waves",
+        "wave_of",
         "window",
     )
 
@@ -127,15 +127,14 @@ class Run:
         self.waiting: list[int] = [len(before) for before in plan.predecessors]
         self.blocking: dict[int, int] = {}
         self.queue: deque[int] = deque()
-        self.queued: dict[int, int] = {}  # the nodes in `queue`, with their waves
+        self.queued: set[int] = set()  # those in `queue` that are still meant
         self.in_flight: set[int] = set()
-        self.waves: dict[int, int] = {}  # of the nodes in flight
-        self.wave = -1  # that of the atom whose message is taken in
-        self.owed: set[str] = set()  # names that are still to be started, after a failure that nobody has judged
+        self.wave = -1
+        self.wave_of: list[int] = [-1] * size
         self.left = plan.atom_count
         self.reverting: dict[int, Reverting] = {}
         if flow_row.get("intention") == Intention.REVERT:
-            self.reverting[ROOT] = Reverting(flow_row.get("due", []), retries=False)
+            self.reverting[ROOT] = Reverting(flow_row.get("last_wave", -1), retries=False)
         self.asks: deque[Ask] = deque()
         self.history: dict[int, list[Round]] = {}
         self.ignored_by: dict[int, int] = {}
@@ -149,6 +148,7 @@ class Run:
         self.state[node] = AtomState(row["state"])
         self.attempt[node] = row.get("attempt", 0)
         self.started_at[node] = row.get("started_at", 0.0)
+        self.wave_of[node] = row.get("wave", -1)
         self.result[node] = row.get("result")
         if "owner" in row:
             self.left_by[node] = row["owner"]
@@ -163,9 +163,7 @@ class Run:
         scope = self.plan.scope_of[node]
         if "intention" in row and self.plan.scopes[scope].retry == node:
             retries = row["intention"] == Intention.RETRY
-            self.reverting[scope] = Reverting(row.get("due", []), retries=retries)
-        else:
-            self.owed.update(row.get("due", ()))
+            self.reverting[scope] = Reverting(row.get("last_wave", -1), retries=retries)
         for name, kept in self._rare():
             if name in row:
                 kept[node] = row[name]
@@ -185,6 +183,7 @@ class Run:
             "state": self.state[node].value,
             "attempt": self.attempt[node],
             "started_at": self.started_at[node],
+            "wave": self.wave_of[node],
         }
         result = self.result[node]
         if result is not None:
@@ -204,7 +203,7 @@ class Run:
             scope = self.plan.scope_of[node]
             if scope != ROOT and scope in self.reverting and self.plan.scopes[scope].retry == node:
                 reverting = self.reverting[scope]
-                row.update(intention=reverting.intention.value, due=reverting.due)
+                row.update(intention=reverting.intention.value, last_wave=reverting.wave)
         return row
 
     def clear(self, node: int) -> None:

@@ -3,97 +3,118 @@
 from __future__ import annotations
 
 import sys
-from collections import deque
-from collections.abc import Container, Set
 
 from flowbook.engines.core.messages import DECIDE, Ask
 from flowbook.engines.core.run import Run
-from flowbook.flows.plan import ROOT
+from flowbook.flows.plan import ROOT, Vote
 from flowbook.states import UNFINISHED_ATOMS, AtomState
 
 DONE = frozenset({AtomState.SUCCESS, AtomState.IGNORE})
 TOUCHED = frozenset({AtomState.RUNNING, AtomState.SUCCESS, AtomState.FAILURE, AtomState.REVERTING})
 """States in which an atom stands in the way of its predecessors' reverting."""
 
+REVERTED = frozenset({AtomState.REVERTED, AtomState.REVERT_FAILURE})
+
+BEGUN = frozenset({AtomState.RUNNING, AtomState.RETRYING})
+"""States in which an atom that an earlier owner left is started again, whatever else is to become of it."""
+
 TO_EXECUTE = frozenset({AtomState.PENDING, AtomState.RUNNING, AtomState.RETRYING})
 """States in which a queued atom is to be executed."""
 
-TO_REVERT = frozenset({AtomState.SUCCESS, AtomState.FAILURE, AtomState.REVERTING})
-"""States in which a queued atom is to be reverted."""
-
 
 def prepare(run: Run) -> None:
-    """Fill the counters and queues from the states that the records left: O(flow), once an entry."""
-    plan, state = run.plan, run.state
+    """Fill the counters and queues from the states that the records left: O(flow), once an entry.
+
+    What is ready becomes one wave, unless a failure was left unjudged, or the flow has failed: then only what became
+    ready no later than that is started.
+    """
+    plan, state, wave_of = run.plan, run.state, run.wave_of
     run.broken = AtomState.REVERT_FAILURE in state or (run.never_resolve and AtomState.FAILURE in state)
-    due = {plan.index.get(name) for reverting in run.reverting.values() for name in reverting.due}
-    due.update(plan.index.get(name) for name in run.owed)
+    run.wave = max(wave_of, default=-1)
+    keeps_waves = run.broken or any(_is_unjudged(run, node) for node in range(len(state)))
+    last = run.flow_row.get("broken_in", -1) if run.broken else sys.maxsize
     ready: list[int] = []
     for node, atom in enumerate(plan.atoms):
         run.left -= atom is not None and state[node] in DONE
         if run.waiting[node]:
             continue
+        wave = ready_wave(run, node)
         if atom is None:
             state[node] = AtomState.SUCCESS
         if state[node] in DONE:
+            if atom is None or state[node] is AtomState.IGNORE:
+                wave_of[node] = wave - 1
             for successor in plan.successors[node]:
                 run.waiting[successor] -= 1
-        elif state[node] in (AtomState.RUNNING, AtomState.RETRYING) or (
-            state[node] is AtomState.PENDING and (node in due or reverting_scope(run, node) is None)
-        ):
+        elif state[node] in BEGUN or (state[node] is AtomState.PENDING and _is_owed(run, node, wave, last)):
             ready.append(node)
-    if run.broken:
-        _queue_the_last(run)
-        return
+            if not keeps_waves:
+                wave_of[node] = run.wave + 1
+            elif state[node] is AtomState.PENDING:
+                wave_of[node] = wave
     ready.sort(key=lambda node: state[node] is not AtomState.RUNNING)  # the interrupted were started before others
-    enqueue(run, ready, decided=due)
-    run.queued.update((node, run.wave) for node in due if node in run.queued)
+    enqueue(run, ready)
     for scope in sorted(run.reverting):
-        plan_reverts(run, scope)
+        plan_reverts(run, scope, last)
 
 
-def _queue_the_last(run: Run) -> None:
-    """Queue what is still to end in a flow that has failed: what was interrupted, and what was to be started."""
-    due, undo = set(run.flow_row.get("due", ())), set(run.flow_row.get("undo", ()))
-    for states, names in ((TO_EXECUTE, due), (TO_REVERT, undo)):
-        for node, state in enumerate(run.state):
-            if state in states and (state in UNFINISHED_ATOMS or run.plan.names[node] in names):
-                _queue(run, node)
+def ready_wave(run: Run, node: int) -> int:
+    """Return the wave in which a node became ready, now that all before it are done."""
+    before, wave_of = run.plan.predecessors[node], run.wave_of
+    if len(before) == 1:
+        return wave_of[before[0]] + 1
+    return max([wave_of[source] for source in before], default=-1) + 1
 
 
-def enqueue(run: Run, nodes: list[int], decided: Container[int | None] = ()) -> None:
+def ending_wave(run: Run, node: int) -> int:
+    """Return the wave of an atom that ends; one that ends after a failure counts as of that failure's wave at least.
+
+    Nothing behind it then looks as if it had been ready before.
+    """
+    if run.reverting or run.broken:
+        scope = reverting_scope(run, node)
+        since = -1 if scope is None else run.reverting[scope].wave
+        run.wave_of[node] = max(run.wave_of[node], since, run.flow_row.get("broken_in", -1))
+    return run.wave_of[node]
+
+
+def enqueue(run: Run, nodes: list[int]) -> None:
     """Queue nodes that became ready together, higher priorities first, else in their order.
 
-    Those that deciders vote on are queued when that is decided, unless it was already.
+    Those that deciders vote on are queued when that is decided.
     """
-    if run.broken:
-        return
     if run.plan.votes:
-        asked = [n for n in nodes if n in run.plan.votes and run.state[n] is AtomState.PENDING and n not in decided]
-        run.asks.extend(Ask(node, DECIDE, run.wave) for node in by_priority(run, asked))
+        asked = {node for node in nodes if run.state[node] is AtomState.PENDING and voters(run, node)}
+        run.asks.extend(Ask(node, DECIDE, run.wave_of[node] - 1) for node in by_priority(run, sorted(asked)))
         nodes = [node for node in nodes if node not in asked]
     for node in by_priority(run, nodes):
-        _queue(run, node)
+        queue(run, node)
 
 
-def _queue(run: Run, node: int) -> None:
+def voters(run: Run, node: int) -> list[Vote]:
+    """Return the votes on a node that count: of links whose source is a flow, or an atom that was not ignored."""
+    votes = run.plan.votes.get(node, ())
+    return [vote for vote in votes if vote.source is None or run.state[vote.source] is not AtomState.IGNORE]
+
+
+def queue(run: Run, node: int) -> None:
+    """Queue a node, to be started behind those that are queued already."""
     run.queue.append(node)
-    run.queued[node] = run.wave + 1
+    run.queued.add(node)
+
+
+def queued_in(run: Run, first: int, end: int) -> list[int]:
+    """Return what is queued of the nodes ``first <= node < end``."""
+    if end - first < len(run.queued):
+        return [node for node in range(first, end) if node in run.queued]
+    return [node for node in run.queued if first <= node < end]
 
 
 def drop_later(run: Run, first: int, end: int) -> None:
     """Take out of the queue what is to be executed between two nodes and became ready later than the present wave."""
-    later = {
-        node
-        for node, wave in run.queued.items()
-        if wave > run.wave and first <= node < end and run.state[node] is AtomState.PENDING
-    }
-    _drop(run, later)
-
-
-def forget_queued(run: Run, first: int, end: int) -> None:
-    """Take all between two nodes out of the queue: an owner that stopped half way had left it so."""
-    _drop(run, {node for node in run.queued if first <= node < end})
+    for node in queued_in(run, first, end):
+        if run.wave_of[node] > run.wave and run.state[node] is AtomState.PENDING:
+            run.queued.discard(node)
 
 
 def break_off(run: Run) -> None:
@@ -103,22 +124,20 @@ def break_off(run: Run) -> None:
     """
     run.broken = True
     run.asks.clear()
-    _drop(
-        run, {node for node, wave in run.queued.items() if wave > run.wave and run.state[node] not in UNFINISHED_ATOMS}
-    )
+    run.queued = {n for n in run.queued if run.wave_of[n] <= run.wave or run.state[n] in UNFINISHED_ATOMS}
 
 
-def wanted(run: Run, states: Set[AtomState], first: int = 0, end: int = sys.maxsize) -> list[str]:
-    """Return the names of what is in flight, or queued and not of a later wave, between two nodes in these states."""
-    nodes = [*run.in_flight, *(node for node, wave in run.queued.items() if wave <= run.wave)]
-    return [run.plan.names[node] for node in sorted(nodes) if first <= node < end and run.state[node] in states]
+def _is_unjudged(run: Run, node: int) -> bool:
+    return run.state[node] is AtomState.FAILURE and reverting_scope(run, node) is None
 
 
-def _drop(run: Run, nodes: Set[int]) -> None:
-    if nodes:
-        run.queue = deque(node for node in run.queue if node not in nodes)
-        for node in nodes:
-            del run.queued[node]
+def _is_owed(run: Run, node: int, wave: int, last: int) -> bool:
+    """Return whether what became ready in ``wave`` is executed, whatever failed; new atoms before old ones are not."""
+    scope = reverting_scope(run, node)
+    if scope is None:
+        return wave <= last
+    behind = run.plan.successors[node]
+    return wave <= min(last, run.reverting[scope].wave) and not any(run.state[target] in TOUCHED for target in behind)
 
 
 def reverting_scope(run: Run, node: int) -> int | None:
@@ -150,18 +169,24 @@ def release(run: Run, node: int) -> None:
         for successor in plan.successors[source]:
             waiting[successor] -= 1
             if waiting[successor] == 0:
+                wave = ready_wave(run, successor)
                 if plan.atoms[successor] is None:
                     state[successor] = AtomState.SUCCESS
                 if state[successor] in DONE:
+                    run.wave_of[successor] = wave - 1
                     done.append(successor)
                 else:
+                    run.wave_of[successor] = wave
                     ready.append(successor)
-    if ready:
+    if ready and not run.broken:
         enqueue(run, ready)
 
 
-def plan_reverts(run: Run, scope: int) -> None:
-    """Count who is in whose way within a scope that is to be reverted, anew, and queue those who are free."""
+def plan_reverts(run: Run, scope: int, last: int = sys.maxsize) -> None:
+    """Count who is in whose way within a scope that is to be reverted, anew, and queue those who are free.
+
+    In a flow that has failed only those who were free no later than in wave ``last``.
+    """
     plan, blocking = run.plan, run.blocking
     reverting, first, end = run.reverting[scope], plan.scopes[scope].first, plan.scopes[scope].end
     first += reverting.retries
@@ -171,18 +196,23 @@ def plan_reverts(run: Run, scope: int) -> None:
         blocking.pop(node, None)
     reverting.left = 0
     free: list[int] = []
+    waves: dict[int, int] = {}  # the latest of those behind a node that were reverted
     for node in range(end - 1, first - 1, -1):  # successors first: a node's count is whole when it is reached
         touched = _is_touched(run, node)
         reverting.left += touched and plan.atoms[node] is not None
-        if touched and blocking.setdefault(node, 0) == 0:
+        wave = max(waves.get(node, reverting.wave), run.wave_of[node] if touched or run.state[node] in REVERTED else -1)
+        if touched and blocking.setdefault(node, 0) == 0 and (wave < last or run.state[node] in UNFINISHED_ATOMS):
             free.append(node)
-        elif node not in blocking:
-            continue
         for predecessor in plan.predecessors[node]:
             if predecessor >= first:
-                blocking[predecessor] = blocking.get(predecessor, 0) + 1
+                waves[predecessor] = max(wave, waves.get(predecessor, wave))
+                if node in blocking:
+                    blocking[predecessor] = blocking.get(predecessor, 0) + 1
     for node in by_priority(run, free):
-        revert_when_free(run, node)
+        if run.broken and node not in run.queued:
+            queue(run, node)
+        else:
+            revert_when_free(run, node)
     if not reverting.left:
         passed(run, scope)
 
@@ -191,7 +221,8 @@ def passed(run: Run, scope: int) -> None:
     """Take note that reverting has reached every atom of a scope: its retry is queued, if a new round is wanted."""
     retry = run.plan.scopes[scope].retry
     if run.reverting[scope].retries and retry is not None and retry not in run.queued and not run.broken:
-        _queue(run, retry)
+        run.wave_of[retry] = run.wave + 1
+        queue(run, retry)
 
 
 def awaits_round(run: Run, node: int) -> bool:
@@ -213,7 +244,8 @@ def revert_when_free(run: Run, node: int) -> None:
         if run.plan.atoms[source] is None or not _is_touched(run, source):
             free += _unblocked(run, source)
         elif source not in run.in_flight and source not in run.queued:
-            _queue(run, source)
+            run.wave_of[source] = run.wave + 1
+            queue(run, source)
 
 
 def unblock(run: Run, node: int) -> None:

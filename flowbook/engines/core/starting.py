@@ -18,15 +18,18 @@ def fill_slots(run: Run, decision: Decision, *, may_begin_rounds: bool) -> None:
 
     A new round begins in a step of its own, so that what led there is told, and a wish to suspend heard, before it.
     """
-    while run.queue and len(run.in_flight) < run.window:
+    while run.queued and len(run.in_flight) < run.window:
         node = run.queue[0]
+        if node not in run.queued:  # not meant any more
+            run.queue.popleft()
+            continue
         if selection.awaits_round(run, node):
             if not may_begin_rounds:
                 decision.goes_on = True
                 return
             resolution.begin_round(run, run.plan.scope_of[node], decision)
         run.queue.popleft()
-        run.waves[node] = run.queued.pop(node)
+        run.queued.discard(node)
         _start(run, node, EXECUTE if run.state[node] in selection.TO_EXECUTE else REVERT, decision)
 
 
@@ -54,7 +57,7 @@ def withdraw(run: Run, start: Start, decision: Decision) -> None:
         run.left -= run.state[node] is AtomState.SUCCESS
         run.revert_attempt[node] -= 1
     run.queue.appendleft(node)
-    run.queued[node] = run.waves.pop(node)
+    run.queued.add(node)
     untouched = executes and not run.attempt[node] and node not in run.round and node not in run.metadata
     decision.changes.append(Delete("atom", run.plan.names[node]) if untouched else run.put(node))
 

@@ -73,7 +73,7 @@ def _ended(run: Run, message: Ended, decision: Decision) -> None:
     event = (FAILING if failed else SUCCEEDING)[direction]
     state = run.state[node] = atom_after(old, event)
     run.in_flight.discard(node)
-    run.wave = run.waves.pop(node)
+    run.wave = selection.ending_wave(run, node)
     if message.began_at is not None:
         run.started_at[node] = message.began_at
     run.keep_outcome(message)
@@ -141,8 +141,8 @@ def _settle(run: Run, decision: Decision) -> None:
     """Nothing is in flight: say how the run ends."""
     if run.flow_state in FINISHED or run.flow_state is FlowState.SUSPENDED:
         return
-    is_over = not run.queue
-    if run.broken and not run.queue:
+    is_over = not run.queued
+    if run.broken and is_over:
         event = FlowEvent.FAIL
     elif is_over and run.reverting:
         event = FlowEvent.REVERT
@@ -154,8 +154,8 @@ def _settle(run: Run, decision: Decision) -> None:
         raise InternalError(f"{run.plan.flow_name!r} has {run.left} atoms left and nothing that may start")
     _move_flow(run, event, decision)
     if run.flow_state in FINISHED:
-        run.flow_row.pop("due", None)
-        run.flow_row.pop("undo", None)
+        run.flow_row.pop("last_wave", None)
+        run.flow_row.pop("broken_in", None)
     decision.changes.append(run.put_flow())
 
 

@@ -111,13 +111,13 @@ def test_what_is_in_flight_when_a_revert_fails_still_ends() -> None:
     assert book.flow["state"] == "FAILURE"
 
 
-def test_the_end_of_a_flow_takes_what_was_due_off_its_record() -> None:
+def test_the_end_of_a_flow_takes_the_wave_that_failed_off_its_record() -> None:
     book = Logbook(unordered("a", "b"))
     book.enter()
     book.end("a", fails=True)
-    assert (book.flow["intention"], book.flow["due"]) == ("REVERT", ["b"])
+    assert (book.flow["intention"], book.flow["last_wave"]) == ("REVERT", 0)
     book.play()
-    assert "due" not in book.flow
+    assert "last_wave" not in book.flow
 
 
 def test_marks_that_nest_deeper_than_python_calls_are_passed() -> None:

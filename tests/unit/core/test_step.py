@@ -72,7 +72,7 @@ def test_priorities_count_among_those_that_become_ready_together() -> None:
 def test_what_starts_is_recorded_before_it_is_started() -> None:
     book = Logbook(linear("a", "b"))
     book.enter()
-    assert book.atoms == {"a": {"state": "RUNNING", "attempt": 1, "started_at": 1.0, "owner": "owner"}}
+    assert book.atoms == {"a": {"state": "RUNNING", "attempt": 1, "started_at": 1.0, "wave": 0, "owner": "owner"}}
     book.end("a")
     assert book.atoms["b"]["state"] == "RUNNING"
     assert book.attempts == [
@@ -186,7 +186,13 @@ def test_an_annotation_of_an_atom_that_waits_does_not_start_it() -> None:
     book = Logbook(linear("a", "b"))
     book.enter()
     assert book.take(Annotate(book.plan.index["b"], {"note": "later"})) == []
-    assert book.atoms["b"] == {"state": "PENDING", "attempt": 0, "started_at": 0.0, "metadata": {"note": "later"}}
+    assert book.atoms["b"] == {
+        "state": "PENDING",
+        "attempt": 0,
+        "started_at": 0.0,
+        "wave": -1,
+        "metadata": {"note": "later"},
+    }
 
 
 def test_nothing_is_told_while_nobody_listens() -> None:

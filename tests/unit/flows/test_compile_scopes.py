@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from flowbook.atoms import Task
+from flowbook.atoms import Decision, Retry, Task
 from flowbook.flows import Flow, GraphFlow, LinearFlow, UnorderedFlow
 from flowbook.flows.compilation import compile_flow
 
@@ -157,3 +157,18 @@ def test_many_far_providers_are_seen_the_nearest_first() -> None:
     for one, other in pairwise(flow.children):
         flow.link(one, other)
     assert seen(flow) == [f"a{number}" for number in reversed(range(100))]
+
+
+class Choosy(Retry):
+    def execute(self, history: object) -> None: ...
+
+    def on_failure(self, history: object, x: object = None) -> Decision:
+        return Decision.REVERT
+
+
+def test_a_retry_sees_what_its_on_failure_may_take_through_the_links_of_a_graph() -> None:
+    provider, inner = gives("p"), LinearFlow("inner", retry=Choosy("R")).add(Step("a"))
+    plan = compile_flow(GraphFlow("f").add(provider, inner).link(provider, inner)).plan
+    [head] = plan.failure_heads[plan.index["R"]]
+    assert head is not None
+    assert plan.names[head.node] == "p"
