@@ -2,64 +2,73 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from copy import copy
 from random import Random
 from typing import Any
 
+from flowbook.atoms import Retry
+from flowbook.atoms import retry as retries
 from flowbook.engines.core.arguments import NotProvided, sources
-from flowbook.engines.core.messages import Annotate, Begin, Decision, Ended, Message, Start, Suspend
+from flowbook.engines.core.messages import (
+    DECIDE,
+    ON_FAILURE,
+    Annotate,
+    Answered,
+    Ask,
+    Begin,
+    Decision,
+    Ended,
+    Message,
+    Start,
+    Suspend,
+)
 from flowbook.engines.core.run import Run
+from flowbook.engines.core.selection import voters
 from flowbook.engines.core.step import step
+from flowbook.engines.storage import rounds_of
 from flowbook.exceptions import CompilationFailure
 from flowbook.flows.compilation import compile_flow
-from flowbook.persistence.changes import Append, Change, Inline, Put
+from flowbook.flows.deciders import Depth
+from flowbook.persistence.changes import Inline
 from flowbook.states import (
-    ATOM_TRANSITIONS,
     FINISHED,
-    FLOW_TRANSITIONS,
-    AtomEvent,
-    AtomState,
     Direction,
     FlowState,
 )
 from simulation.drawing import Case, build
-from simulation.reference import Layout, NotWired, Reference
+from simulation.layout import Layout, NotWired, Scopes
+from simulation.records import FLOW_MOVES, Records
+from simulation.reference import ALWAYS, Reference
+from simulation.reference_scopes import ScopedReference
 
-FLOW_ROW = {"id": "run", "state": "PENDING"}
 MOST_STEPS = 20_000
 DISTURBED_ENTRIES = 25  # after that many the run is left in peace, and has to end
 
-MOVES = {(old, new): (old, event) for (old, event), new in ATOM_TRANSITIONS.items() if event != "RESET"}
-for before_revert in (AtomState.SUCCESS, AtomState.FAILURE):
-    MOVES[AtomState.REVERTING, before_revert] = (AtomState.REVERTING, AtomEvent.WITHDRAW)
-FLOW_MOVES = {(old, new): (old, event) for (old, event), new in FLOW_TRANSITIONS.items() if event != "RESET"}
-
-Move = tuple[str, str]
-"""A state and an event: a row of a table."""
+WIDEST_FIRST = ("ALL", "FLOW", "NEIGHBORS", "ATOM")
 
 
 class Crash(Exception):
     """The process died: what was not committed is lost, and so is the Run."""
 
 
+class Excluded(Exception):
+    """The case came to something that the core is known to do otherwise."""
+
+
 class Play:
-    """One case under way: its records, which outlive a Run, and the reference beside them."""
+    """One case under way: its records, the Run of their present owner, and the reference beside them."""
 
     def __init__(self, case: Case) -> None:
         self.case = case
         self.random = Random(case.seed)
-        self.moves: set[Move] = set()
-        self.rows: dict[tuple[str, str], Any] = {("flow", "run"): FLOW_ROW}
         self.window = case.window
-        self.attempts: list[tuple[str, Any]] = []
-        self.told = Counter[tuple[str, str]]()  # of the attempts, by atom and direction
-        self.committed: dict[tuple[str, str], str] = {}
+        self.records = Records()
         self.made: list[Ended] = []  # the ends of all attempts, told or not
         self.pending: list[Ended] = []  # those that come of the attempts in flight
         self.untold: set[Ended] = set()  # those that count when they are told: once, and to the Run they belong to
         self.entries = self.steps = 0
+        self.withdrew_reverts = False
 
     def run(self) -> Play:
         """Play until the flow is finished; raises AssertionError (or what the core raises) at the first difference."""
@@ -69,7 +78,7 @@ class Play:
         except CompilationFailure:
             plan = None
         try:
-            self.layout = Layout(flow)
+            self.layout = Layout(flow) if self.case.is_plain else Scopes(flow)
         except NotWired:
             assert plan is None, "the compiler takes what is not wired"
             return self
@@ -78,11 +87,26 @@ class Play:
         short = {
             name: 1 for name, atom in self.layout.atoms.items() if name in self.case.short and len(atom.save_as) > 1
         }
-        self.reference = Reference(self.layout, self.case.inputs, short)
-        while FlowState(self.rows["flow", "run"]["state"]) not in FINISHED:
-            self._enter()
-        self._check_end()
+        self.reference = self._make_reference(short)
+        try:
+            while FlowState(self.records.rows["flow", "run"]["state"]) not in FINISHED:
+                self._enter()
+        except Excluded:
+            return self
+        self.records.check_end(self.layout, in_order=self.case.is_plain)
         return self
+
+    def _make_reference(self, short: dict[str, int]) -> Reference:
+        if not isinstance(self.layout, Scopes):
+            return Reference(self.layout, self.case.inputs, short)
+        options = {"defers": self.case.defer_reverts, "resolves": not self.case.never_resolve}
+        return ScopedReference(self.layout, self.case.inputs, short, **options)
+
+    @property
+    def scoped(self) -> ScopedReference:
+        """The reference of a case with retries or deciders: nothing is asked in others."""
+        assert isinstance(self.reference, ScopedReference), "asked, though nobody can be"
+        return self.reference
 
     # -- one entry to the loop --
 
@@ -90,12 +114,14 @@ class Play:
         self.entries += 1
         if self.entries > 1 and self._likely(self.case.crashes):
             self.window = self.random.randint(1, self.case.window)
-        run = Run(self.plan, self.rows["flow", "run"], owner=f"o{self.entries}", window=self.window)
+        run = Run(self.plan, self.records.rows["flow", "run"], owner=f"o{self.entries}", window=self.window)
         run.listening = self.case.listening
         run.inputs = {symbol: Inline((f"input {symbol}",)) for symbol in self.case.inputs}
-        for (kind, key), row in self.rows.items():
+        for (kind, key), row in self.records.rows.items():
             if kind == "atom":
                 run.restore(self.plan.index[key], row)
+        run.history = {self.plan.index[name]: rounds_of(rows) for name, rows in self.records.history.items()}
+        run.defer_reverts, run.never_resolve = self.case.defer_reverts, self.case.never_resolve
         self.pending, self.untold = [], set()
         messages: Sequence[Message] = [Begin(float(self.entries))]
         try:
@@ -110,6 +136,7 @@ class Play:
             return
 
     def _decide(self, run: Run, messages: Sequence[Message]) -> Sequence[Start]:
+        starts: list[Start] = []
         while True:
             committed = copy(self.reference)
             for message in messages:
@@ -117,30 +144,52 @@ class Play:
             decision = self._step(run, messages)
             if self._likely(self.case.crashes / 2):
                 self.reference = committed
-                self._check_records_are_untouched()
+                self.records.check_untouched()
                 raise Crash
-            self._apply(decision.changes)
+            self.records.apply(decision.changes)
             self._compare(run)
             for start in decision.starts:
-                assert start.attempt == 1 + self.told[self.plan.names[start.node], start.direction]
+                name, round_ = self.plan.names[start.node], self._round(self.plan.names[start.node])
+                assert start.round == round_
+                assert start.attempt == 1 + self.records.told[name, round_, start.direction]
             if self._likely(self.case.crashes / 2):
                 raise Crash
-            if not decision.starts or not self._likely(self.case.suspends / 2):
-                return decision.starts
-            messages = [Suspend(0.0, [*decision.starts, *self._cancelled()])]
+            if decision.ask is not None:
+                messages = [self._answer(run, decision.ask)]
+            elif (decision.starts or decision.goes_on) and self._likely(self.case.suspends / 2):
+                messages = [Suspend(0.0, [*decision.starts, *self._cancelled()])]
+            else:
+                starts += decision.starts
+                if not decision.goes_on:
+                    return starts
+                messages = []
 
     def _step(self, run: Run, messages: Sequence[Message]) -> Decision:
         self.steps += 1
         assert self.steps < MOST_STEPS, "it goes on for ever"
         decision = step(run, messages)
-        may_start = self.reference.startable()
+        rounds: set[str] = set()
+        if isinstance(self.reference, ScopedReference):
+            asks = self.reference.asks()
+            if decision.ask is not None:
+                assert not decision.starts
+                self._check_question(run, decision.ask, asks)
+                return decision
+            assert not asks, asks
+            rounds = self.reference.rounds() if messages else set()  # they begin in a step of their own
+        may_start = self.reference.startable() - rounds
         room = self.window - len(self.reference.in_flight)
         started = [self.plan.names[start.node] for start in decision.starts]
-        assert len(started) == len(set(started)) == min(room, len(may_start)), (started, may_start, room)
         assert may_start.issuperset(started), (started, may_start)
+        if decision.goes_on:
+            assert rounds, "no round is due"
+            assert len(started) < room, (started, rounds, room)
+        else:
+            assert len(started) == len(set(started)) == min(room, len(may_start)), (started, may_start, room)
+            assert not rounds or len(started) == room or self.reference.flow != "RUNNING", (started, rounds, room)
         for start, name in zip(decision.starts, started, strict=True):
             assert self.reference.started(name) == start.direction, name
-        flow = self.reference.settled()
+        flow = self.reference.flow if decision.goes_on else self.reference.settled()
         assert run.flow_state == flow, (run.flow_state, flow)
         self._check_events(run, decision)
         return decision
@@ -149,17 +198,49 @@ class Play:
         for start in starts:
             name = self.plan.names[start.node]
             executes = start.direction is Direction.EXECUTE
-            fails = name in (self.case.fails if executes else self.case.revert_fails)
-            if not self._arguments_agree(run, start):
+            fails = name in self.case.fails and not (name in self.case.recovers and start.round)
+            fails = fails if executes else name in self.case.revert_fails
+            if not self._arguments_agree(run, start.node, start.direction):
                 fails = True
             absent = frozenset({1}) if executes and name in self.reference.absent else None
             if fails:
-                ended = Ended(start, 1.0, failure=Inline((f"failure of {name}",)))
+                ended = Ended(start, 1.0, failure=Inline(f"failure of {name}, round {start.round}"))
             else:
-                ended = Ended(start, 1.0, Inline((name,)) if executes else None, absent=absent)
+                result = Inline((name, start.round)) if executes else None
+                ended = Ended(start, 1.0, result, absent=absent)
             self.pending.append(ended)
             self.made.append(ended)
             self.untold.add(ended)
+
+    def _answer(self, run: Run, ask: Ask) -> Answered:
+        """Answer for the hooks, as the case says."""
+        name = self.plan.names[ask.node]
+        value: Any = None
+        if ask.question == DECIDE:
+            said = self._voted(name)
+            if said == "RAISES" and self.entries > 1:
+                raise Excluded("a decider that raises fails its atom a wave too early")
+            value = Depth(said) if said in WIDEST_FIRST else None
+        else:
+            controller = self.layout.atoms[name].controller
+            said = controller.answer(sum(len(one.failures) for one in run.history.get(ask.node, ())))
+            if not self._arguments_agree(run, ask.node, ON_FAILURE):
+                said = "RAISES"
+            value = None if said == "RAISES" else retries.Decision(said)
+        self.said = said
+        raised = f"failure of {name}, round {self._round(name)}"
+        return Answered(ask, 3.0, value, Inline(raised) if said == "RAISES" else None)
+
+    def _voted(self, name: str) -> str:
+        votes = self.scoped.voters(name)
+        said = [(voter.answer(name, self._round(name)), depth) for voter, depth in votes]
+        against = [depth for answer, depth in said if answer == "NO"]
+        if "RAISES" in [answer for answer, _ in said]:
+            return "RAISES"
+        return min(against, key=WIDEST_FIRST.index) if against else "YES"
+
+    def _round(self, name: str) -> int:
+        return self.reference.round[name] if isinstance(self.reference, ScopedReference) else 0
 
     def _next_messages(self) -> list[Message]:
         messages: list[Message] = []
@@ -191,26 +272,54 @@ class Play:
 
     # -- comparing --
 
+    def _check_question(self, run: Run, ask: Ask, asks: set[tuple[str, str]]) -> None:
+        name = self.plan.names[ask.node]
+        if ask.question == DECIDE:
+            assert (name, "") in asks, (name, asks)
+            votes = [(vote.decider, vote.depth) for vote in voters(run, ask.node)]
+            assert sorted(votes, key=repr) == sorted(self.scoped.voters(name), key=repr)
+            return
+        about = self.plan.names[ask.about]
+        assert (name, about) in asks, (name, about, asks)
+        self.question = self.scoped.put(name, about)
+        assert ask.failure is not None
+        assert ask.failure.live == self.question.what
+
     def _tell_reference(self, message: Message) -> None:
         name = self.plan.names
         match message:
             case Begin():
                 self.reference.enter()
+                took_over = isinstance(self.reference, ScopedReference) and self.reference.took_over
+                if self.reference.broken_in < ALWAYS and (self.withdrew_reverts or took_over):
+                    raise Excluded("a revert is lost when another one of its wave fails")
             case Ended(start=start) if message in self.untold:
                 self.untold.remove(message)
                 self.reference.ended(name[start.node], message.failure is not None)
+            case Answered(ask=ask) if ask.question == DECIDE:
+                self.scoped.decide(name[ask.node], self.said)
+            case Answered():
+                self.scoped.answered(self.question, self.said)
+            case Annotate(node=node) if self.reference.reverted_since:
+                self.withdrew_reverts |= self.reference.state[name[node]] in ("SUCCESS", "FAILURE")
             case Suspend(withdrawn=withdrawn):
+                self.withdrew_reverts |= any(start.direction is Direction.REVERT for start in withdrawn)
                 self.reference.suspended([name[start.node] for start in withdrawn])
 
-    def _arguments_agree(self, run: Run, start: Start) -> bool:
+    def _arguments_agree(self, run: Run, node: int, method: Direction | str) -> bool:
         """Compare the sources of all arguments; return whether all that must be there are."""
-        name = self.plan.names[start.node]
+        name = self.plan.names[node]
         atom = self.layout.atoms[name]
-        arguments = atom.execute_arguments if start.direction is Direction.EXECUTE else atom.revert_arguments
+        arguments = atom.execute_arguments if method == Direction.EXECUTE else atom.revert_arguments
+        if method == ON_FAILURE:
+            assert isinstance(atom, Retry)
+            arguments = atom.on_failure_arguments
         expected = {a.name: self.reference.source(name, a.symbol) for a in arguments}
         missing = [a.symbol for a in arguments if not a.optional and expected[a.name] is None]
         try:
-            found: Any = {a: (handle.live[0], index) for a, handle, index in sources(run, start.node, start.direction)}
+            handles = {a: (handle.live, index) for a, handle, index in sources(run, node, method)}
+            assert all(live[1] == self._round(live[0]) for live, _ in handles.values() if len(live) > 1)
+            found: Any = {a: (live[0], index) for a, (live, index) in handles.items()}
         except NotProvided as error:
             found = error.symbol
         if missing:
@@ -219,33 +328,6 @@ class Play:
         assert found == {a: source for a, source in expected.items() if source is not None}, name
         return True
 
-    def _apply(self, changes: Iterable[Change]) -> None:
-        for change in changes:
-            key = (change.kind, change.key)
-            if isinstance(change, Append):
-                self.attempts.append((change.key, change.row))
-                self.told[change.key, change.row["direction"]] += 1
-                continue
-            if change.kind == "atom":
-                self._note_move(self.rows.get(key), change.row if isinstance(change, Put) else None)
-            if isinstance(change, Put):
-                self.rows[key] = change.row
-            else:
-                self.rows.pop(key, None)
-        self.committed = {key: repr(row) for key, row in self.rows.items()} if self.case.crashes else {}
-
-    def _note_move(self, old: Any, new: Any) -> None:
-        told = [
-            (AtomState(row["state"]), row["attempt"], row.get("revert_attempt", 0))
-            if row
-            else (AtomState.PENDING, 0, 0)
-            for row in (old, new)
-        ]
-        if told[0] != told[1]:
-            move = (told[0][0], told[1][0])
-            assert move in MOVES, move
-            self.moves.add(MOVES[move])
-
     def _check_events(self, run: Run, decision: Decision) -> None:
         events = [*decision.endings, *decision.startings]
         assert run.listening or not events
@@ -253,32 +335,13 @@ class Play:
             if event.node is None:
                 move = (FlowState(event.old), FlowState(event.state))
                 assert move in FLOW_MOVES, move
-                self.moves.add(FLOW_MOVES[move])
+                self.records.moves.add(FLOW_MOVES[move])
         assert not run.listening or len(decision.startings) == len(decision.starts)
 
     def _compare(self, run: Run) -> None:
         """See that Run, records and reference agree."""
-        states = {name: run.state[node].value for name, node in self.plan.index.items()}
-        assert states == self.reference.state
+        self.records.compare(run)
+        assert {name: run.state[node].value for name, node in self.plan.index.items()} == self.reference.state
         assert {self.plan.names[node] for node in run.in_flight} == self.reference.in_flight
-        flow_row = self.rows["flow", "run"]
-        assert flow_row == run.flow_row
-        assert flow_row["state"] == run.flow_state
-        for name, node in self.plan.index.items():
-            row = self.rows.get(("atom", name))
-            if row is None:
-                assert (run.state[node], run.attempt[node]) == (AtomState.PENDING, 0), name
-            else:
-                assert row == run.row_of(node), name
-
-    def _check_records_are_untouched(self) -> None:
-        for key, text in self.committed.items():
-            assert repr(self.rows[key]) == text, f"{key} changed without a commit"
-
-    def _check_end(self) -> None:
-        """See that the attempts tell the same story: none twice, each undone in the opposite order."""
-        numbers = [(name, row["direction"], row["attempt"]) for name, row in self.attempts]
-        assert len(numbers) == len(set(numbers)), "an attempt was told twice"
-        reverted = [name for name, row in self.attempts if row["direction"] == "REVERT" and row["outcome"] == "SUCCESS"]
-        for at, name in enumerate(reverted):
-            assert self.layout.behind[name].isdisjoint(reverted[at + 1 :]), f"{name} was reverted too early"
+        if isinstance(self.reference, ScopedReference):
+            assert self.records.told_rounds() == self.reference.history

@@ -6,122 +6,80 @@ start, and how a run ends when nothing is in flight. It replaces its sets and ne
 
 from __future__ import annotations
 
-from flowbook.atoms import Atom
-from flowbook.flows import Flow, GraphFlow, LinearFlow
+from simulation.layout import Layout
 
+ALWAYS = float("inf")
+DONE = {"SUCCESS", "IGNORE"}
 IN_THE_WAY = {"RUNNING", "SUCCESS", "FAILURE", "REVERTING"}
 
 
-class NotWired(Exception):
-    """The links of a graph go in a circle, or a symbol has two providers."""
-
-
-class Layout:
-    """Of each atom, by name: those that come ``before`` it, and whose results it sees, the nearest first."""
-
-    def __init__(self, flow: Flow) -> None:
-        self.atoms: dict[str, Atom] = {}
-        self.before: dict[str, set[str]] = {}
-        self.visible: dict[str, list[str]] = {}
-        self._walk(flow, set(), [])
-        self.behind = {name: {n for n in self.atoms if name in self.before[n]} for name in self.atoms}
-
-    def _walk(self, item: Atom | Flow, before: set[str], visible: list[str]) -> list[str]:
-        if isinstance(item, Atom):
-            self.atoms[item.name], self.before[item.name] = item, before
-            self.visible[item.name] = visible[::-1]
-            return [item.name]
-        inside: dict[Atom | Flow, list[str]] = {}
-        for child, earlier in arranged(item).items():
-            prior = [name for sibling in inside if sibling in earlier for name in inside[sibling]]
-            inside[child] = self._walk(child, before | set(prior), visible + prior)
-        return [name for names in inside.values() for name in names]
-
-
-def arranged(flow: Flow) -> dict[Atom | Flow, set[Atom | Flow]]:
-    """Return the children in an order that they may run in, each with all those that come before it."""
-    if not isinstance(flow, GraphFlow):
-        linear = isinstance(flow, LinearFlow)
-        return {child: set(flow.children[:at]) if linear else set() for at, child in enumerate(flow.children)}
-    linked: dict[Atom | Flow, set[Atom | Flow]] = {child: set() for child in flow.children}
-    for link in flow.links:
-        linked[link.target].add(link.source)
-    for child in flow.children:
-        for symbol in child.requires:
-            givers = [c for c in flow.children if c is not child and symbol in c.provides and flow.resolves(c, child)]
-            if len(givers) > 1:
-                raise NotWired(child.name, symbol)
-            linked[child].update(givers)
-    found: dict[Atom | Flow, set[Atom | Flow]] = {}
-    while len(found) < len(linked):
-        child = next((c for c in linked if c not in found and linked[c] <= found.keys()), None)
-        if child is None:
-            raise NotWired(flow.name)
-        found[child] = linked[child].union(*(found[sibling] for sibling in linked[child]))
-    return found
-
-
 class Reference:
-    """What a flow of this layout may do: ``state`` by atom, and what else a process that dies leaves behind."""
+    """What a flow of this layout may do. What becomes ready together is one wave, one later than what it waited for."""
 
     def __init__(self, layout: Layout, inputs: frozenset[str], absent: dict[str, int]) -> None:
         self.layout, self.inputs, self.absent = layout, inputs, absent
         self.state = dict.fromkeys(layout.atoms, "PENDING")
-        self.flow, self.reverting = "PENDING", False
-        self.failed: set[str] = set()
-        self.in_flight: set[str] = set()
-        self.owed: set[str] = set()  # ready or running when the first atom failed: these are still executed
+        self.wave = dict.fromkeys(layout.atoms, -1)
+        self.executed_in: dict[str, int] = {}  # the waves of what was executed: that of a revert is forgotten
+        self.flow, self.failed = "PENDING", set[str]()
+        self.in_flight, self.queue = set[str](), set[str]()
+        self.undecided: set[str] = set()  # those that are ready but for their deciders (here: none)
+        self.reverted_since: dict[str, int] = {}  # the waves of failures, by what is reverted (here: all, "")
+        self.broken_in: float = ALWAYS  # the wave of a revert that failed
+        self.undone: set[str] = set()  # the reverts that are still made after that
 
     def enter(self) -> None:
-        self.flow, self.in_flight = "RUNNING", set()  # what is RUNNING or REVERTING now was interrupted
+        undo = [name for name in self.queue if self.state[name] in ("SUCCESS", "FAILURE")]
+        waves = self.wave = {**self.wave, **{name: self.executed_in[name] for name in undo}}
+        latest = max(waves.values(), default=-1)
+        self.flow, self.in_flight, self.queue = "RUNNING", set(), set()  # RUNNING or REVERTING now means: interrupted
+        self._queue_ready(latest)
+        self.wave = {**waves, **({} if self._keeps_waves() else dict.fromkeys(self.queue | self.undecided, latest + 1))}
+
+    def _keeps_waves(self) -> bool:
+        return self.broken_in < ALWAYS
 
     def ended(self, name: str, failed: bool) -> None:
-        self.in_flight = self.in_flight - {name}
-        executed = self.state[name] == "RUNNING"
-        if executed and failed:
-            if not self.reverting:
-                self.owed = {n for n in self.state if self.state[n] == "RUNNING" or self._is_ready(n)}
-            self.reverting, self.failed = True, self.failed | {name}
-        self.owed = self.owed - {name}
+        executed, wave = self._end(name)
         succeeded, failure = ("SUCCESS", "FAILURE") if executed else ("REVERTED", "REVERT_FAILURE")
         self._set(name, failure if failed else succeeded)
+        if executed and failed:
+            self.failed = self.failed | {name}
+            if self.broken_in == ALWAYS and not self.reverted_since:
+                self.reverted_since = {"": wave}
+                self.queue = {n for n in self.queue if self.wave[n] <= wave or self._is_interrupted(n)}
+        elif failed:
+            self._break(wave)
+        self._queue_ready(wave)
 
     def suspended(self, withdrawn: list[str]) -> None:
         for name in withdrawn:
             before_revert = "FAILURE" if name in self.failed else "SUCCESS"
             self._set(name, "PENDING" if self.state[name] == "RUNNING" else before_revert)
-        self.in_flight = self.in_flight - set(withdrawn)
+        self.queue, self.in_flight = self.queue.union(withdrawn), self.in_flight.difference(withdrawn)
         self.flow = "SUSPENDING"
 
     def startable(self) -> set[str]:
         """Return the atoms that may start now, were there room for all."""
-        if self.flow != "RUNNING":
-            return set()
-        interrupted = set(filter(self._is_interrupted, self.state))
-        if "REVERT_FAILURE" in self.state.values():
-            return interrupted
-        if not self.reverting:
-            return interrupted | {n for n in self.state if self._is_ready(n)}
-        return self.owed - self.in_flight | {n for n in self.state if self._may_revert(n)}
+        return self.queue if self.flow == "RUNNING" else set()
 
     def started(self, name: str) -> str:
         executes = self.state[name] in ("PENDING", "RUNNING")
         self._set(name, "RUNNING" if executes else "REVERTING")
-        self.in_flight = self.in_flight | {name}
+        self.queue, self.in_flight = self.queue - {name}, self.in_flight | {name}
         return "EXECUTE" if executes else "REVERT"
 
     def settled(self) -> str:
-        """Return the state of the flow now that all that may start was started."""
-        if not self.in_flight:
-            if "REVERT_FAILURE" in self.state.values() and not any(map(self._is_interrupted, self.state)):
-                self.flow = "FAILURE"
-            elif self.reverting and not self.owed and IN_THE_WAY.isdisjoint(self.state.values()):
-                self.flow = "REVERTED"
-            elif not self.reverting and set(self.state.values()) <= {"SUCCESS"}:
-                self.flow = "SUCCESS"
-            else:
-                assert self.flow == "SUSPENDING", "stuck: nothing is in flight, and something is left"
-                self.flow = "SUSPENDED"
+        if self.in_flight:
+            return self.flow
+        if self.queue:
+            assert self.flow == "SUSPENDING", "nothing was started though it might"
+            self.flow = "SUSPENDED"
+        elif self.broken_in < ALWAYS or self.reverted_since:
+            self.flow = "FAILURE" if self.broken_in < ALWAYS else "REVERTED"
+        else:
+            assert DONE.issuperset(self.state.values()), "stuck: nothing may start, and something is left"
+            self.flow = "SUCCESS"
         return self.flow
 
     def source(self, name: str, symbol: str) -> tuple[str, int | str | None] | None:
@@ -138,13 +96,55 @@ class Reference:
     def _set(self, name: str, state: str) -> None:
         self.state = {**self.state, name: state}
 
-    def _is_ready(self, name: str) -> bool:
-        return self.state[name] == "PENDING" and all(self.state[n] == "SUCCESS" for n in self.layout.before[name])
+    def _end(self, name: str) -> tuple[bool, int]:
+        """Take an atom out of flight; return whether it was executed, and its wave: not before that of a failure."""
+        scope = self._reverter(name)
+        failures = [wave for wave in (self.broken_in, self.reverted_since.get(scope, -1)) if wave < ALWAYS]
+        self.wave = {**self.wave, name: int(max(self.wave[name], *failures))}
+        self.in_flight, self.undone = self.in_flight - {name}, self.undone - {name}
+        if self.state[name] != "RUNNING":
+            return False, self.wave[name]
+        self.executed_in = {**self.executed_in, name: self.wave[name]}
+        return True, self.wave[name]
+
+    def _break(self, wave: int) -> None:
+        self.queue = {n for n in self.queue if self.wave[n] <= wave or self._is_interrupted(n)}
+        self.broken_in = wave
+        self.undone = {n for n in self.queue | self.in_flight if self.state[n] in ("SUCCESS", "FAILURE", "REVERTING")}
+
+    def _queue_ready(self, wave: int) -> None:
+        idle = [name for name in self.state if name not in self.queue | self.in_flight]
+        due = [name for name in idle if self._may_execute(name)]
+        self.wave = {**self.wave, **{n: self._ready_wave(n) for n in due if n not in self.undecided}}
+        self.queue = self.queue.union(due)
+        free = [name for name in idle if name not in due and self._may_revert(name)]
+        self.wave = {**self.wave, **dict.fromkeys(free, wave + 1)}
+        self.queue = self.queue.union(free)
+
+    def _ready_wave(self, name: str) -> int:
+        return 1 + max((self.wave[other] for other in self.layout.before[name]), default=-1)
 
     def _is_interrupted(self, name: str) -> bool:
         return self.state[name] in ("RUNNING", "REVERTING") and name not in self.in_flight
 
-    def _may_revert(self, name: str) -> bool:
-        if name in self.in_flight or self.state[name] not in ("SUCCESS", "FAILURE", "REVERTING"):
+    def _reverter(self, name: str) -> str | None:
+        return "" if self.reverted_since else None
+
+    def _may_execute(self, name: str) -> bool:
+        return self.state[name] == "RUNNING" or self._is_due(name)
+
+    def _is_due(self, name: str) -> bool:
+        if self.state[name] != "PENDING" or any(self.state[n] not in DONE for n in self.layout.before[name]):
             return False
-        return all(n not in self.owed and self.state[n] not in IN_THE_WAY for n in self.layout.behind[name])
+        scope = self._reverter(name)
+        return self._ready_wave(name) <= min(self.broken_in, ALWAYS if scope is None else self.reverted_since[scope])
+
+    def _may_revert(self, name: str) -> bool:
+        if self.broken_in < ALWAYS:
+            return name in self.undone or self.state[name] == "REVERTING"
+        if self._reverter(name) is None or self.state[name] not in IN_THE_WAY:
+            return False
+        return all(n not in self.queue and self.state[n] not in IN_THE_WAY for n in self._behind(name))
+
+    def _behind(self, name: str) -> set[str]:
+        return self.layout.behind[name]

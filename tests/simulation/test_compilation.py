@@ -7,7 +7,7 @@ import pytest
 
 from flowbook.flows.compilation import compile_flow
 from simulation.drawing import build, draw
-from simulation.reference import Layout, NotWired
+from simulation.layout import Layout, NotWired
 
 
 @pytest.mark.slow

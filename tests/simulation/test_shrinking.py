@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import pytest
 
-from flowbook.engines.core import selection, step
+from flowbook.engines.core import deciding, resolution, selection, step
 from flowbook.engines.core.run import Run
-from simulation.drawing import draw, steps_of
+from simulation.drawing import Case, draw, parts_of, steps_of
 from simulation.playing import Play
 from simulation.shrinking import failure_of, shrink
 from simulation.test_core import play, told
 
-SEEDS = range(100)
+SEEDS = range(200)
 
 
 def first_failing_seed() -> int:
-    return next(seed for seed in SEEDS if failure_of(draw(seed)) is not None)
+    return next(seed for seed in SEEDS if fails_alike(draw(seed)))
+
+
+def fails_alike(case: Case) -> bool:
+    return isinstance(failure_of(case), AssertionError)
 
 
 @pytest.fixture
 def one_reverted_successor_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     def unblock(run: Run, node: int) -> None:
         for predecessor in run.plan.predecessors[node]:
-            if run.blocking[predecessor]:
+            if run.blocking.get(predecessor):
                 run.blocking[predecessor] = 0
                 selection.revert_when_free(run, predecessor)
 
@@ -32,7 +36,7 @@ def one_reverted_successor_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("one_reverted_successor_is_enough")
 def test_reverting_too_early_is_found_and_made_small() -> None:
     case = draw(first_failing_seed())
-    smallest = shrink(case, lambda one: isinstance(failure_of(one), AssertionError))
+    smallest = shrink(case, fails_alike)
     assert isinstance(failure_of(smallest), AssertionError)
     assert len(list(steps_of(smallest.flow))) <= 4
     assert len(smallest.fails) <= 1
@@ -86,9 +90,33 @@ def test_a_record_that_is_not_written_is_found(monkeypatch: pytest.MonkeyPatch) 
     assert failure_of(draw(first_failing_seed())) is not None
 
 
+def test_a_history_that_is_not_emptied_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolution, "forget_history", lambda run, node, decision: None)
+    smallest = shrink(draw(first_failing_seed()), fails_alike)
+    retries = [part.retry for part in parts_of(smallest.flow) if part.retry is not None]
+    assert 1 <= len(retries) <= 2
+    assert len(list(steps_of(smallest.flow))) <= 4
+    assert not any(part.voters for part in parts_of(smallest.flow))
+
+
+def test_a_no_that_reaches_too_little_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deciding, "_reached", lambda run, node, depth: iter([node]))
+    smallest = shrink(draw(first_failing_seed()), fails_alike)
+    voters = [voter for part in parts_of(smallest.flow) for voter in part.voters]
+    assert [voter.says for voter in voters] == [("NO",)]
+    assert voters[0].depth != "ATOM"
+    assert len(list(steps_of(smallest.flow))) <= 4
+
+
+@pytest.mark.parametrize("rule", ["drop_later", "awaits_round", "voters"])
+def test_a_rule_that_is_left_out_is_found(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selection, rule, lambda *_: None)
+    assert any(failure_of(draw(seed)) for seed in SEEDS)
+
+
 def test_the_same_seed_draws_and_plays_the_same_case() -> None:
     for seed in range(20):
         assert draw(seed) == draw(seed)
         first, second = Play(draw(seed)).run(), Play(draw(seed)).run()
         assert (first.steps, first.entries) == (second.steps, second.entries)
-        assert repr(first.rows) == repr(second.rows)
+        assert repr(first.records.rows) == repr(second.records.rows)
