@@ -17,7 +17,7 @@ def answer(storage: Storage, ask: Ask, at: float) -> Answered:
     try:
         value = _ask_retry(storage, ask) if ask.question == ON_FAILURE else _ask_deciders(storage, ask)
     except (Exception, SystemExit) as error:
-        return Answered(ask, at, failure=storage.encode_failure(Failure.from_exception(error)))
+        return Answered(ask, at, failure=storage.encode(Failure.from_exception(error), "failure"))
     return Answered(ask, at, value)
 
 

@@ -129,7 +129,7 @@ def _after(records: FlowRecords, changes: list[Change]) -> FlowRecords:
 def reset(saved: FlowRecords, at: float) -> list[Change]:
     """Return the changes that begin a new round of a finished run: every atom is PENDING again, none is forgotten."""
     flow_id, row = next(iter(saved.kind("flow").items()))
-    kept = {name: value for name, value in row.items() if name not in ("intention", "last_wave", "broken_in")}
+    kept = {name: value for name, value in row.items() if name not in ("intention", "last_wave", "due", "undo")}
     state = flow_after(FlowState(row["state"]), FlowEvent.RESET)
     changes: list[Change] = [Put("flow", flow_id, {**kept, "state": state.value, "updated_at": at})]
     for name, atom in saved.kind("atom").items():

@@ -102,15 +102,8 @@ class Storage(Results):
         self._run = None
 
     def encode(self, value: object, what: str) -> Inline:
-        """Return the handle of a value, encoded unless the backend keeps live objects.
-
-        What was encoded and may change is not kept beside its text: whoever reads it gets what the logbook holds, the
-        same before a crash and after. Raises EncodeError and TooLarge, which name ``what``.
-        """
-        if self.backend.keeps_references:
-            return Inline(value)
-        text = codec.encode(value, limit_bytes=self.backend.value_limit_bytes, what=what)
-        return Inline(value, text) if type(value) in UNCHANGING else Inline(text=text)
+        """Return the handle of a value, as `handle_of` makes it for the backend."""
+        return handle_of(value, what, self.backend)
 
     def accept(self, start: Start, at: float, outcome: Outcome) -> Ended:
         """Return the message that an attempt ended, its value encoded; what cannot be stored is its failure."""
@@ -127,16 +120,7 @@ class Storage(Results):
                 failure = Failure.from_exception(error)
                 if executes:
                     self._refused[start.node] = value
-        return Ended(start, at, failure=self.encode_failure(failure), began_at=began_at)
-
-    def encode_failure(self, failure: Failure) -> Inline:
-        """Return the handle of a failure; where it is over the backend's limit its brief form is stored."""
-        if self.backend.keeps_references:
-            return Inline(failure)
-        try:
-            return Inline(failure, codec.encode(failure, limit_bytes=self.backend.value_limit_bytes))
-        except (EncodeError, TooLarge):
-            return Inline(failure, codec.encode(failure.brief()))
+        return Ended(start, at, failure=self.encode(failure, "failure"), began_at=began_at)
 
     def put_inputs(self, inputs: Mapping[str, object]) -> list[Change]:
         """Return the changes that record inputs, and let the run read them. Raises EncodeError and TooLarge."""
@@ -188,6 +172,23 @@ class Storage(Results):
             return self._refused[node]
         handle = self.run.failure.get(node) or self.run.result[node]
         return None if handle is None else live(handle)
+
+
+def handle_of(value: object, what: str, backend: Backend) -> Inline:
+    """Return the handle of a value, encoded unless the backend keeps live objects; a failure may be kept in brief.
+
+    What was encoded and may change is not kept beside its text: whoever reads it gets what the logbook holds, the
+    same before a crash and after. Raises EncodeError and TooLarge, which name ``what``.
+    """
+    if backend.keeps_references:
+        return Inline(value)
+    try:
+        text = codec.encode(value, limit_bytes=backend.value_limit_bytes, what=what)
+    except (EncodeError, TooLarge):
+        if not isinstance(value, Failure):
+            raise
+        text = codec.encode(value.brief())
+    return Inline(value, text) if type(value) in UNCHANGING else Inline(text=text)
 
 
 def rounds_of(rows: Sequence[Row]) -> list[Round]:

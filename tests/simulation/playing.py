@@ -39,7 +39,7 @@ from flowbook.states import (
 from simulation.drawing import Case, build
 from simulation.layout import Layout, NotWired, Scopes
 from simulation.records import FLOW_MOVES, Records
-from simulation.reference import ALWAYS, Reference
+from simulation.reference import Reference
 from simulation.reference_scopes import ScopedReference
 
 MOST_STEPS = 20_000
@@ -50,10 +50,6 @@ WIDEST_FIRST = ("ALL", "FLOW", "NEIGHBORS", "ATOM")
 
 class Crash(Exception):
     """The process died: what was not committed is lost, and so is the Run."""
-
-
-class Excluded(Exception):
-    """The case came to something that the core is known to do otherwise."""
 
 
 class Play:
@@ -68,7 +64,6 @@ class Play:
         self.pending: list[Ended] = []  # those that come of the attempts in flight
         self.untold: set[Ended] = set()  # those that count when they are told: once, and to the Run they belong to
         self.entries = self.steps = 0
-        self.withdrew_reverts = False
 
     def run(self) -> Play:
         """Play until the flow is finished; raises AssertionError (or what the core raises) at the first difference."""
@@ -88,11 +83,8 @@ class Play:
             name: 1 for name, atom in self.layout.atoms.items() if name in self.case.short and len(atom.save_as) > 1
         }
         self.reference = self._make_reference(short)
-        try:
-            while FlowState(self.records.rows["flow", "run"]["state"]) not in FINISHED:
-                self._enter()
-        except Excluded:
-            return self
+        while FlowState(self.records.rows["flow", "run"]["state"]) not in FINISHED:
+            self._enter()
         self.records.check_end(self.layout, in_order=self.case.is_plain)
         return self
 
@@ -218,8 +210,6 @@ class Play:
         value: Any = None
         if ask.question == DECIDE:
             said = self._voted(name)
-            if said == "RAISES" and self.entries > 1:
-                raise Excluded("a decider that raises fails its atom a wave too early")
             value = Depth(said) if said in WIDEST_FIRST else None
         else:
             controller = self.layout.atoms[name].controller
@@ -290,9 +280,6 @@ class Play:
         match message:
             case Begin():
                 self.reference.enter()
-                took_over = isinstance(self.reference, ScopedReference) and self.reference.took_over
-                if self.reference.broken_in < ALWAYS and (self.withdrew_reverts or took_over):
-                    raise Excluded("a revert is lost when another one of its wave fails")
             case Ended(start=start) if message in self.untold:
                 self.untold.remove(message)
                 self.reference.ended(name[start.node], message.failure is not None)
@@ -300,10 +287,7 @@ class Play:
                 self.scoped.decide(name[ask.node], self.said)
             case Answered():
                 self.scoped.answered(self.question, self.said)
-            case Annotate(node=node) if self.reference.reverted_since:
-                self.withdrew_reverts |= self.reference.state[name[node]] in ("SUCCESS", "FAILURE")
             case Suspend(withdrawn=withdrawn):
-                self.withdrew_reverts |= any(start.direction is Direction.REVERT for start in withdrawn)
                 self.reference.suspended([name[start.node] for start in withdrawn])
 
     def _arguments_agree(self, run: Run, node: int, method: Direction | str) -> bool:

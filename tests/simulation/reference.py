@@ -60,7 +60,6 @@ class Reference:
         self.flow = "SUSPENDING"
 
     def startable(self) -> set[str]:
-        """Return the atoms that may start now, were there room for all."""
         return self.queue if self.flow == "RUNNING" else set()
 
     def started(self, name: str) -> str:
@@ -108,9 +107,10 @@ class Reference:
         return True, self.wave[name]
 
     def _break(self, wave: int) -> None:
-        self.queue = {n for n in self.queue if self.wave[n] <= wave or self._is_interrupted(n)}
-        self.broken_in = wave
-        self.undone = {n for n in self.queue | self.in_flight if self.state[n] in ("SUCCESS", "FAILURE", "REVERTING")}
+        if self.broken_in == ALWAYS:
+            self.queue = {n for n in self.queue if self.wave[n] <= wave or self._is_interrupted(n)}
+            self.undone = {n for n in self.queue | self.in_flight if self.state[n] in IN_THE_WAY - {"RUNNING"}}
+            self.broken_in = wave
 
     def _queue_ready(self, wave: int) -> None:
         idle = [name for name in self.state if name not in self.queue | self.in_flight]

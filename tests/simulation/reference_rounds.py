@@ -26,6 +26,7 @@ class Rounds(Reference):
         self.round = dict.fromkeys(layout.atoms, 0)
         self.ignored_by: dict[str, str] = {}  # the atom that the deciders said no to
         self.decided: set[str] = set()  # those whose deciders said yes
+        self.due: set[str] = set()  # those that are still started after a revert has failed, nobody being asked
         self.dropped: set[str] = set()  # those that were ready later than a failure: this owner does not start them
 
     def _keeps_waves(self) -> bool:

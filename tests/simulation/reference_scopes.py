@@ -27,12 +27,11 @@ class ScopedReference(Rounds):
         super().__init__(*args, **options)
         self.questions: list[Question] = []  # about failures, not put yet
         self.handed_on: Question | None = None
-        self.took_over = False  # whether a decision ever took the place of another one
 
     # -- messages --
 
     def enter(self) -> None:
-        self.decided = {name for name in self.state if self.state[name] == "RUNNING"}
+        self.decided = {name for name in self.state if self.state[name] == "RUNNING"} | self.due
         self.undecided, self.questions, self.handed_on, self.dropped = set(), [], None, set()
         super().enter()
         for name in self._unjudged() if self.broken_in == ALWAYS else ():
@@ -99,7 +98,7 @@ class ScopedReference(Rounds):
             self.decided = self.decided | {name}
         elif answer == "RAISES":
             self.executed_in = {**self.executed_in, name: self.wave[name]}
-            self._fail(name, wave)
+            self._fail(name, self.wave[name])
         else:
             reached = {other for other in self._reached(name, answer) if self.state[other] == "PENDING"}
             self.state = {**self.state, **dict.fromkeys(reached, "IGNORE")}
@@ -128,8 +127,10 @@ class ScopedReference(Rounds):
 
     def _break(self, wave: int) -> None:
         self.questions, self.handed_on, self.undecided = [], None, set()
-        self._begin_due_rounds(set(self.state), wave)
-        super()._break(wave)
+        if self.broken_in == ALWAYS:
+            self._begin_due_rounds(set(self.state), wave)
+            super()._break(wave)
+            self.due = self.queue | self.in_flight
 
     def _resolve(self, scope: str, what: str, wave: int) -> None:
         around = (WHOLE,) if scope == WHOLE else self.layout.around[scope]
@@ -141,7 +142,7 @@ class ScopedReference(Rounds):
         self._begin_due_rounds(members, wave)
         later = {n for n in self.queue & members if self.wave[n] > wave and self.state[n] == "PENDING"}
         self.queue, self.dropped = self.queue - later, self.dropped | later
-        self.took_over |= not members.isdisjoint(self.intentions)
+        wave = min(wave, self.reverted_since.get(scope, wave))  # what was dropped stays so
         self._forget_intentions(members)
         self.intentions = {**self.intentions, scope: what}
         self.reverted_since = {**self.reverted_since, scope: wave}

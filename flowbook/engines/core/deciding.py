@@ -38,6 +38,7 @@ def answered(run: Run, message: Answered, decision: Decision) -> None:
 
 
 def _fail(run: Run, node: int, failure: Inline, at: float, decision: Decision) -> None:
+    run.wave = run.wave_of[node]
     run.attempt[node] += 1
     run.started_at[node] = at
     run.failure[node] = failure

@@ -34,10 +34,11 @@ def judge(run: Run, node: int, decision: Decision) -> None:
 
 
 def break_off(run: Run, decision: Decision) -> None:
-    """End the flow in FAILURE as soon as what became ready together has ended."""
+    """End the flow in FAILURE as soon as what became ready together has ended; a second failure changes nothing."""
+    if run.broken:
+        return
     _begin_due_rounds(run, 0, len(run.state), decision)
     selection.break_off(run)
-    run.flow_row["broken_in"] = run.wave
     decision.changes.append(run.put_flow())
 
 
@@ -176,13 +177,15 @@ def _begin_revert(run: Run, scope: int, decision: Decision, *, retries: bool) ->
     plan, first, end = run.plan, run.plan.scopes[scope].first, run.plan.scopes[scope].end
     _begin_due_rounds(run, first, end, decision)
     selection.drop_later(run, first, end)
-    run.reverting[scope] = Reverting(run.wave, retries=retries)
+    was = run.reverting.get(scope)  # then what it dropped stays so
+    wave = run.wave if was is None else min(run.wave, was.wave)
+    run.reverting[scope] = Reverting(wave, retries=retries)
     for inner in _inner(run, scope):
         if run.reverting.pop(inner, None) is not None:
             decision.changes.append(run.put(plan.scopes[inner].first))
     selection.plan_reverts(run, scope)
     if scope == ROOT:
-        run.flow_row.update(intention=run.reverting[ROOT].intention.value, last_wave=run.wave)
+        run.flow_row.update(intention=run.reverting[ROOT].intention.value, last_wave=wave)
         decision.changes.append(run.put_flow())
     else:
         decision.changes.append(run.put(first))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from flowbook.engines.core.messages import DECIDE, Ask
 from flowbook.engines.core.run import Run
 from flowbook.flows.plan import ROOT, Vote
@@ -13,26 +11,26 @@ DONE = frozenset({AtomState.SUCCESS, AtomState.IGNORE})
 TOUCHED = frozenset({AtomState.RUNNING, AtomState.SUCCESS, AtomState.FAILURE, AtomState.REVERTING})
 """States in which an atom stands in the way of its predecessors' reverting."""
 
-REVERTED = frozenset({AtomState.REVERTED, AtomState.REVERT_FAILURE})
-
 BEGUN = frozenset({AtomState.RUNNING, AtomState.RETRYING})
 """States in which an atom that an earlier owner left is started again, whatever else is to become of it."""
 
 TO_EXECUTE = frozenset({AtomState.PENDING, AtomState.RUNNING, AtomState.RETRYING})
 """States in which a queued atom is to be executed."""
 
+TO_REVERT = frozenset({AtomState.SUCCESS, AtomState.FAILURE, AtomState.REVERTING})
+"""States in which a queued atom is to be reverted."""
+
 
 def prepare(run: Run) -> None:
     """Fill the counters and queues from the states that the records left: O(flow), once an entry.
 
-    What is ready becomes one wave, unless a failure was left unjudged, or the flow has failed: then only what became
-    ready no later than that is started.
+    What is ready becomes one wave, unless a failure was left unjudged or is being reverted: then only what became ready
+    no later than that is started.
     """
     plan, state, wave_of = run.plan, run.state, run.wave_of
     run.broken = AtomState.REVERT_FAILURE in state or (run.never_resolve and AtomState.FAILURE in state)
     run.wave = max(wave_of, default=-1)
-    keeps_waves = run.broken or any(_is_unjudged(run, node) for node in range(len(state)))
-    last = run.flow_row.get("broken_in", -1) if run.broken else sys.maxsize
+    keeps_waves = any(_is_unjudged(run, node) for node in range(len(state)))
     ready: list[int] = []
     for node, atom in enumerate(plan.atoms):
         run.left -= atom is not None and state[node] in DONE
@@ -46,16 +44,28 @@ def prepare(run: Run) -> None:
                 wave_of[node] = wave - 1
             for successor in plan.successors[node]:
                 run.waiting[successor] -= 1
-        elif state[node] in BEGUN or (state[node] is AtomState.PENDING and _is_owed(run, node, wave, last)):
+        elif state[node] in BEGUN or (state[node] is AtomState.PENDING and _is_owed(run, node, wave)):
             ready.append(node)
             if not keeps_waves:
                 wave_of[node] = run.wave + 1
             elif state[node] is AtomState.PENDING:
                 wave_of[node] = wave
+    if run.broken:
+        _queue_the_last(run)
+        return
     ready.sort(key=lambda node: state[node] is not AtomState.RUNNING)  # the interrupted were started before others
     enqueue(run, ready)
     for scope in sorted(run.reverting):
-        plan_reverts(run, scope, last)
+        plan_reverts(run, scope)
+
+
+def _queue_the_last(run: Run) -> None:
+    """Queue what is still to end in a flow that has failed: what was interrupted, and what was to be started."""
+    due, undo = set(run.flow_row.get("due", ())), set(run.flow_row.get("undo", ()))
+    for states, names in ((TO_EXECUTE, due), (TO_REVERT, undo)):
+        for node, state in enumerate(run.state):
+            if state in states and (state in UNFINISHED_ATOMS or run.plan.names[node] in names):
+                queue(run, node)
 
 
 def ready_wave(run: Run, node: int) -> int:
@@ -71,10 +81,9 @@ def ending_wave(run: Run, node: int) -> int:
 
     Nothing behind it then looks as if it had been ready before.
     """
-    if run.reverting or run.broken:
-        scope = reverting_scope(run, node)
-        since = -1 if scope is None else run.reverting[scope].wave
-        run.wave_of[node] = max(run.wave_of[node], since, run.flow_row.get("broken_in", -1))
+    scope = reverting_scope(run, node)
+    if scope is not None:
+        run.wave_of[node] = max(run.wave_of[node], run.reverting[scope].wave)
     return run.wave_of[node]
 
 
@@ -118,26 +127,29 @@ def drop_later(run: Run, first: int, end: int) -> None:
 
 
 def break_off(run: Run) -> None:
-    """End the flow as soon as all of the present wave has ended.
+    """End the flow as soon as all of the present wave has ended; the flow's row names what that is.
 
     Nothing that became ready later is started, and nothing more becomes ready.
     """
     run.broken = True
     run.asks.clear()
     run.queued = {n for n in run.queued if run.wave_of[n] <= run.wave or run.state[n] in UNFINISHED_ATOMS}
+    last = sorted({*run.in_flight, *run.queued})
+    for field, states in (("due", TO_EXECUTE), ("undo", TO_REVERT)):
+        run.flow_row[field] = [run.plan.names[node] for node in last if run.state[node] in states]
 
 
 def _is_unjudged(run: Run, node: int) -> bool:
     return run.state[node] is AtomState.FAILURE and reverting_scope(run, node) is None
 
 
-def _is_owed(run: Run, node: int, wave: int, last: int) -> bool:
+def _is_owed(run: Run, node: int, wave: int) -> bool:
     """Return whether what became ready in ``wave`` is executed, whatever failed; new atoms before old ones are not."""
     scope = reverting_scope(run, node)
     if scope is None:
-        return wave <= last
+        return True
     behind = run.plan.successors[node]
-    return wave <= min(last, run.reverting[scope].wave) and not any(run.state[target] in TOUCHED for target in behind)
+    return wave <= run.reverting[scope].wave and not any(run.state[target] in TOUCHED for target in behind)
 
 
 def reverting_scope(run: Run, node: int) -> int | None:
@@ -182,11 +194,8 @@ def release(run: Run, node: int) -> None:
         enqueue(run, ready)
 
 
-def plan_reverts(run: Run, scope: int, last: int = sys.maxsize) -> None:
-    """Count who is in whose way within a scope that is to be reverted, anew, and queue those who are free.
-
-    In a flow that has failed only those who were free no later than in wave ``last``.
-    """
+def plan_reverts(run: Run, scope: int) -> None:
+    """Count who is in whose way within a scope that is to be reverted, anew, and queue those who are free."""
     plan, blocking = run.plan, run.blocking
     reverting, first, end = run.reverting[scope], plan.scopes[scope].first, plan.scopes[scope].end
     first += reverting.retries
@@ -196,23 +205,18 @@ def plan_reverts(run: Run, scope: int, last: int = sys.maxsize) -> None:
         blocking.pop(node, None)
     reverting.left = 0
     free: list[int] = []
-    waves: dict[int, int] = {}  # the latest of those behind a node that were reverted
     for node in range(end - 1, first - 1, -1):  # successors first: a node's count is whole when it is reached
         touched = _is_touched(run, node)
         reverting.left += touched and plan.atoms[node] is not None
-        wave = max(waves.get(node, reverting.wave), run.wave_of[node] if touched or run.state[node] in REVERTED else -1)
-        if touched and blocking.setdefault(node, 0) == 0 and (wave < last or run.state[node] in UNFINISHED_ATOMS):
+        if touched and blocking.setdefault(node, 0) == 0:
             free.append(node)
+        elif node not in blocking:
+            continue
         for predecessor in plan.predecessors[node]:
             if predecessor >= first:
-                waves[predecessor] = max(wave, waves.get(predecessor, wave))
-                if node in blocking:
-                    blocking[predecessor] = blocking.get(predecessor, 0) + 1
+                blocking[predecessor] = blocking.get(predecessor, 0) + 1
     for node in by_priority(run, free):
-        if run.broken and node not in run.queued:
-            queue(run, node)
-        else:
-            revert_when_free(run, node)
+        revert_when_free(run, node)
     if not reverting.left:
         passed(run, scope)
 

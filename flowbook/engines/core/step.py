@@ -154,8 +154,8 @@ def _settle(run: Run, decision: Decision) -> None:
         raise InternalError(f"{run.plan.flow_name!r} has {run.left} atoms left and nothing that may start")
     _move_flow(run, event, decision)
     if run.flow_state in FINISHED:
-        run.flow_row.pop("last_wave", None)
-        run.flow_row.pop("broken_in", None)
+        for field in ("last_wave", "due", "undo"):
+            run.flow_row.pop(field, None)
     decision.changes.append(run.put_flow())
 
 

@@ -195,3 +195,14 @@ def test_a_failure_that_nobody_has_judged_and_a_death_start_no_more_than_without
     book.play()
     assert "b" not in book.atoms
     assert book.outcomes.count("y EXECUTE 1 SUCCESS") == 1
+
+
+def test_a_revert_that_was_withdrawn_before_another_failed_is_still_made() -> None:
+    book = Logbook(unordered("a", "b"), window=2)
+    book.enter()
+    book.end("b")
+    assert sorted(book.end("a", fails=True)) == ["-a", "-b"]
+    book.suspend("b")
+    book.end("a", fails=True)
+    assert book.flow["state"] == "SUSPENDED"
+    assert book.enter() == ["-b"]
