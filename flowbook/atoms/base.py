@@ -79,7 +79,7 @@ class Atom:
         self.name = self._default_name if name is None else checked_name(name, type(self).__name__)
         if provides is None:
             provides = self.default_provides
-        self.save_as = {} if provides is None else save_as_of(provides, repr(self.name))
+        self.save_as = {} if provides is None else save_as_of(provides, f"provides of {self.name!r}")
         if version is not None:
             self.version = version
         asked = (requires, rebind, inject, ignore_list, auto_extract, revert_requires, revert_rebind)

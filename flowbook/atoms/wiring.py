@@ -6,7 +6,7 @@ An *argument* is a parameter of a method; a *symbol* is the name under which a f
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -71,8 +71,11 @@ PLAIN = Asked()
 # -- what a declaration says ---------------------------------------------------------------------------------
 
 
-def save_as_of(provides: Names, whose: str) -> dict[str, int | str | None]:
-    """Return symbol -> part of the result: None (all of it) for a string, a position, or a key for a set."""
+def save_as_of(provides: Names, what: str) -> dict[str, int | str | None]:
+    """Return symbol -> part of the result: None (all of it) for a string, a position, or a key for a set.
+
+    ``what`` is what errors call ``provides``.
+    """
     if isinstance(provides, str):
         names: Names = [provides]
         found: dict[str, int | str | None] = {provides: None}
@@ -80,13 +83,13 @@ def save_as_of(provides: Names, whose: str) -> dict[str, int | str | None]:
         names = provides
         found = {name: index for index, name in enumerate(provides)}
     elif isinstance(provides, Set):
-        names = _names(provides, f"provides of {whose}")
+        names = _names(provides, what)
         found = {name: name for name in names}
     else:
-        raise WrongType(f"provides of {whose}", provides, "a name, a list or tuple of names, or a set of names")
-    _check_names(names, f"provides of {whose}")
+        raise WrongType(what, provides, "a name, a list or tuple of names, or a set of names")
+    _check_names(names, what)
     if len(found) < len(names):
-        raise NotPossible(f"provides of {whose} names a symbol twice: {', '.join(names)}")
+        raise NotPossible(f"{what} names a symbol twice: {', '.join(names)}")
     return found
 
 
@@ -109,8 +112,11 @@ def _check_names(names: Iterable[object], what: str) -> None:
             raise NotPossible(f"a name in {what} is empty")
 
 
-def _rebound(rebind: Rebind | None, method: Method, ignore: Collection[str], what: str) -> dict[str, str]:
-    """Return argument -> symbol. A list goes over the required parameters; what is left keeps its name."""
+def rebound(rebind: Rebind | None, required: Sequence[str], what: str) -> dict[str, str]:
+    """Return argument -> symbol. A list goes over the ``required`` parameters; what is left keeps its name.
+
+    ``what`` is what errors call ``rebind``.
+    """
     if rebind is None:
         return {}
     if isinstance(rebind, Mapping):
@@ -119,9 +125,12 @@ def _rebound(rebind: Rebind | None, method: Method, ignore: Collection[str], wha
     if not isinstance(rebind, list | tuple):
         raise WrongType(what, rebind, "a dict of argument to symbol, or a list or tuple of symbols")
     _check_names(rebind, what)
-    slots = [name for name in method.parameters.required if name not in ignore and name not in method.given]
-    rest = rebind[len(slots) :]
-    return {**dict(zip(slots, rebind, strict=False)), **{name: name for name in rest}}
+    rest = rebind[len(required) :]
+    return {**dict(zip(required, rebind, strict=False)), **{name: name for name in rest}}
+
+
+def _required(method: Method, ignore: Collection[str]) -> list[str]:
+    return [name for name in method.parameters.required if name not in ignore and name not in method.given]
 
 
 # -- wiring --------------------------------------------------------------------------------------------------
@@ -135,7 +144,7 @@ def wire(methods: Methods, asked: Asked, whose: str) -> Wiring:
     """
     ignore = _names(asked.ignore, f"ignore_list of {whose}")
     requires = _names(asked.requires, f"requires of {whose}")
-    rebind = _rebound(asked.rebind, methods.execute, ignore, f"rebind of {whose}")
+    rebind = rebound(asked.rebind, _required(methods.execute, ignore), f"rebind of {whose}")
     inject = _injected(methods, asked, whose)
 
     def connect(method: Method | None, names: dict[str, str]) -> Call:
@@ -211,7 +220,7 @@ def _wanted_by_revert(
             raise NotPossible(f"{whose} has no revert: revert_requires and revert_rebind mean nothing")
         return {}
     requires = _names(asked.revert_requires, f"revert_requires of {whose}")
-    rebind = _rebound(asked.revert_rebind, method, ignore, f"revert_rebind of {whose}")
+    rebind = rebound(asked.revert_rebind, _required(method, ignore), f"revert_rebind of {whose}")
     names = requires or tuple(_taken(method, {name: name for name in _names(asked.requires, "")}))
     return {**{name: name for name in names}, **(rebind or _taken(method, inherited))}
 

@@ -70,12 +70,16 @@ class Flow:
         """Add children in this order, each once. Returns the flow itself."""
         positions, children = self._positions, self.children
         for item in items:
-            if not isinstance(item, Atom | Flow) or isinstance(item, Retry) or item is self:
-                raise self._no_child(item)
             if id(item) not in positions:
-                positions[id(item)] = len(children)
-                children.append(item)
+                children.append(self._checked(item))
+                positions[id(item)] = len(children) - 1
         return self
+
+    def _checked(self, item: Atom | Flow) -> Atom | Flow:
+        """Return ``item`` if it may be a child."""
+        if not isinstance(item, Atom | Flow) or isinstance(item, Retry) or item is self:
+            raise self._no_child(item)
+        return item
 
     def _no_child(self, item: object) -> NotPossible | WrongType:
         if item is self:

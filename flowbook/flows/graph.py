@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Self
@@ -112,21 +112,22 @@ class _Needs:
         givers = [giver for giver in self._givers.get(symbol, ()) if giver != position]
         if any(self._resolves(giver, position) for giver in givers):
             return True
-        return bool(givers) and not self._before(position).isdisjoint(givers)
+        return bool(givers) and any(one in givers for one in self._before(position))
 
     def _resolves(self, giver: int, position: int) -> bool:
         children = self._flow.children
         return self._flow.resolves(children[giver], children[position])
 
-    def _before(self, position: int) -> set[int]:
-        """Return the children that come before one, by links of either kind, near or far."""
-        found: set[int] = set()
-        stack = [position]
-        while stack:
-            new = [one for one in self._sources(stack.pop()) if one not in found]
-            found.update(new)
-            stack.extend(new)
-        return found - {position}
+    def _before(self, position: int) -> Iterator[int]:
+        """Yield the children that come before one, by links of either kind, the nearest first."""
+        seen = {position}
+        waiting = deque([position])
+        while waiting:
+            for one in self._sources(waiting.popleft()):
+                if one not in seen:
+                    seen.add(one)
+                    waiting.append(one)
+                    yield one
 
     def _sources(self, position: int) -> Iterator[int]:
         yield from self._linked[position]
@@ -135,7 +136,8 @@ class _Needs:
 
     @cached_property
     def _linked(self) -> dict[int, list[int]]:
+        position = {id(child): at for at, child in enumerate(self._flow.children)}
         found: dict[int, list[int]] = defaultdict(list)
-        for source, target in self._flow._linked:
-            found[target].append(source)
+        for link in self._flow.links:
+            found[position[id(link.target)]].append(position[id(link.source)])
         return found

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from flowbook.exceptions import NotFound
 from flowbook.persistence.backend import Backend, FlowSummary, Query
 from flowbook.persistence.owners import lives_by_pid
+
+GROUP: Final = "logbook:"
+"""What the ids of records begin with that only tell which runs belong together: no list of runs shows them."""
 
 _IDS_SHOWN = 5
 _IDS_LOOKED_AT = 1000
@@ -40,8 +44,18 @@ def list_runs(
     backend: Backend, *, book: str | None = None, states: Collection[str] = (), limit: int | None = None
 ) -> tuple[RunRow, ...]:
     """Return the runs of a logbook, newest first, or those in one book or in some states."""
-    found = backend.find(Query(book=book, states=frozenset(states), limit=limit))
-    return tuple(map(row_of, found))
+    return tuple(map(row_of, _found(backend, Query(book=book, states=frozenset(states), limit=limit))))
+
+
+def _found(backend: Backend, query: Query) -> Sequence[FlowSummary]:
+    """Return the runs that match; where groups took their places in a cut answer, a longer one is asked for."""
+    limit, asked = query.limit, query
+    while True:
+        found = backend.find(asked)
+        runs = [one for one in found if not one.flow.startswith(GROUP)]
+        if limit is None or len(runs) >= limit or len(found) < (asked.limit or 0):
+            return runs[:limit]
+        asked = replace(asked, limit=2 * len(found))
 
 
 def row_of(summary: FlowSummary) -> RunRow:
@@ -75,10 +89,10 @@ def find_id(backend: Backend, word: str) -> str:
         return backend.load(word, ("flow",)).flow
     except NotFound:
         pass
-    found = [summary.flow for summary in backend.find(Query(prefix=word, limit=_IDS_LOOKED_AT))] if word else []
+    found = [one.flow for one in _found(backend, Query(prefix=word, limit=_IDS_LOOKED_AT))] if word else []
     match found:
         case []:
-            raise NotFound("run", word, [one.flow for one in backend.find(Query(limit=_IDS_LOOKED_AT))])
+            raise NotFound("run", word, [one.flow for one in _found(backend, Query(limit=_IDS_LOOKED_AT))])
         case [only]:
             return only
         case several:

@@ -91,7 +91,8 @@ FLOW = [
     ("atoms", "2"), ("atoms", -1), ("atoms", True), ("atoms", GONE),
     ("schema", "1"), ("schema", True), ("schema", GONE), ("schema", 0),
     ("id", 5), ("id", "other"), ("id", GONE),
-    ("intention", "FOO"), ("intention", {}), ("last_wave", "a"), ("last_wave", -2), ("due", "a"), ("undo", [1]), ("factory", "f"),
+    ("intention", "FOO"), ("intention", {}), ("last_wave", "a"), ("last_wave", -2),
+    ("due", "a"), ("undo", [1]), ("factory", "f"),
 ]  # fmt: skip
 
 ATOM = [

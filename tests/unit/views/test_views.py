@@ -15,6 +15,7 @@ from flowbook.flows import LinearFlow
 from flowbook.persistence import Backend, fetch
 from flowbook.views import ending_of, find_id, list_runs, view_run
 from flowbook.views.documents import list_document, run_document
+from flowbook.views.runs import GROUP
 
 
 class Reserve(Task):
@@ -56,6 +57,15 @@ def test_runs_are_listed_newest_first_and_narrowed(backend: Backend) -> None:
     assert [row.id for row in list_runs(backend, book="one")] == ["one"]
     assert [(row.id, row.state, row.atoms) for row in list_runs(backend, states={"FAILURE"})] == [("two", "FAILURE", 2)]
     assert len(list_runs(backend, limit=1)) == 1
+
+
+def test_what_only_tells_which_runs_belong_together_is_in_no_list(backend: Backend) -> None:
+    for name in ("a", "b", "c"):
+        run(backend, GROUP + name, greet)
+    assert {row.id for row in list_runs(backend)} == {"one", "two"}
+    assert [row.id for row in list_runs(backend, limit=1)] == ["two"]
+    assert len(list_runs(backend, limit=2)) == len(list_runs(backend, limit=100)) == 2
+    assert list_runs(backend, book=GROUP + "a", limit=1) == ()
 
 
 def test_a_run_is_viewed_with_its_atoms_in_the_order_of_the_plan(backend: Backend) -> None:

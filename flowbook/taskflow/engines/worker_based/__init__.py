@@ -1,0 +1,1 @@
+"""TaskFlow's ``engines.worker_based``: importable, but not offered yet."""

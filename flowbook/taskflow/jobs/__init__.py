@@ -1,0 +1,1 @@
+"""TaskFlow's ``jobs``: importable, but not offered yet."""

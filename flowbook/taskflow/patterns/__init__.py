@@ -1,0 +1,1 @@
+"""TaskFlow's patterns: a module each, with a class called ``Flow``."""

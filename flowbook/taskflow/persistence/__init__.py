@@ -1,0 +1,1 @@
+"""TaskFlow's ``persistence``: what is kept of logbooks, flows and atoms, and where."""

@@ -1,0 +1,1 @@
+"""TaskFlow's ``types``: the values that its users meet."""

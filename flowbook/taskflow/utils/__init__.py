@@ -1,0 +1,1 @@
+"""TaskFlow's ``utils``, as far as its users call them."""
