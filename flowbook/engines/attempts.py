@@ -61,7 +61,9 @@ class Attempts:
         try:
             arguments = self._storage.arguments(start.node, start.direction)
         except FlowFailed as error:
-            return ended(Outcome(failure=Failure.from_exception(error)))
+            reverts = start.direction is Direction.REVERT
+            undoes_nothing = reverts and self._storage.never_called(start.node)
+            return ended(Outcome() if undoes_nothing else Outcome(failure=Failure.from_exception(error)))
         context = Context(self._storage.run_id, atom.name, start.direction, start.round, start.attempt, report)
         if isinstance(atom, Retry):  # it decides, and is quick: here and now
             return ended(attempt(atom, arguments, context, self._clock))

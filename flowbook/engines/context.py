@@ -8,15 +8,12 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from flowbook.engines.core.run import PROGRESS
 from flowbook.exceptions import InvalidState, NotPossible, WrongType
 from flowbook.failure import Failure
 from flowbook.states import Direction
 
 Report = Callable[[Mapping[str, object]], None]
-
-
-PROGRESS = "progress"
-"""The name among an atom's metadata that says how far it is."""
 
 
 class Context:
@@ -52,13 +49,14 @@ class Context:
         """
         if PROGRESS in metadata:
             raise NotPossible(f"{PROGRESS!r} is not annotated", todo="call update_progress")
+        told = {}
         for name, value in metadata.items():
             try:
-                json.dumps(value)
+                told[name] = json.loads(json.dumps(value, allow_nan=False))  # the task may go on changing its own
             except (TypeError, ValueError, RecursionError):
                 raise WrongType(f"{name!r} of {self.atom!r}", value, "plain data (JSON)") from None
         if self._report is not None:
-            self._report(metadata)
+            self._report(told)
 
     def __reduce__(self) -> tuple[type[Context], tuple[str, str, Direction, int, int]]:
         """Travel without the way back to this process's engine."""

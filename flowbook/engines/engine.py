@@ -211,7 +211,8 @@ class Engine:
         loop = threading.get_ident()
         for number, start in enumerate(starts):
             try:
-                self._attempts.submit(start, partial(self._report, run, start.node, loop), executor, self._inbox)
+                report = partial(self._report, run, start, loop, self._inbox)
+                self._attempts.submit(start, report, executor, self._inbox)
             except FlowbookError as error:  # nothing is wrong with the task: suspend, so that it can be tried again
                 self._stop, self._unhanded = error, starts[number:]
                 self.suspend()
@@ -252,11 +253,11 @@ class Engine:
         return Suspend(self._clock.now(), [*starts, *unhanded, *cancelled])
 
     def _annotations(self) -> list[Message]:
-        return [Annotate(node, told) for node, told in self._inbox.take_metadata().items()]
+        return [Annotate(start.node, told, start) for start, told in self._inbox.take_metadata().items()]
 
-    def _report(self, run: Run, node: int, loop: int, metadata: Mapping[str, object]) -> None:
+    def _report(self, run: Run, start: Start, loop: int, inbox: Inbox, metadata: Mapping[str, object]) -> None:
         """Take what a task tells: through the inbox, or, where the loop itself runs the task, at once but seldom."""
-        self._inbox.put_metadata(node, metadata)
+        inbox.put_metadata(start, metadata)
         if threading.get_ident() == loop and self._clock.now() - self._flushed_at >= FLUSH_AFTER_S:
             self._flushed_at = self._clock.now()
             with suppress(StorageError):  # no failure of the task: the next commit carries it too, or fails as well

@@ -60,7 +60,7 @@ class Inbox:
         self._queue: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self.put = self._queue.put
         self.suspend_wished = False
-        self._told: dict[int, dict[str, object]] = {}
+        self._told: dict[Start, dict[str, object]] = {}
         self._telling = threading.Lock()
 
     def wish_suspend(self, request: str = "") -> None:
@@ -68,16 +68,16 @@ class Inbox:
         self.suspend_wished = True
         self._queue.put(Wish(request))
 
-    def put_metadata(self, node: int, metadata: Mapping[str, object]) -> None:
-        """Tell something of a node: only the newest word of each name counts, and one waiting word wakes the loop."""
+    def put_metadata(self, start: Start, metadata: Mapping[str, object]) -> None:
+        """Tell something of an attempt: the newest word of each name counts, and one waiting word wakes the loop."""
         with self._telling:
             wakes = not self._told
-            self._told.setdefault(node, {}).update(metadata)
+            self._told.setdefault(start, {}).update(metadata)
         if wakes:
             self._queue.put(Told())
 
-    def take_metadata(self) -> dict[int, dict[str, object]]:
-        """Return the newest of what was told of each node."""
+    def take_metadata(self) -> dict[Start, dict[str, object]]:
+        """Return the newest of what was told of each attempt."""
         with self._telling:
             told, self._told = self._told, {}
         return told

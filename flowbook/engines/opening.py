@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from flowbook.engines.core.messages import Event
+from flowbook.engines.core.run import PROGRESS
 from flowbook.engines.options import DEFAULT_BOOK, Options
 from flowbook.engines.storage import Storage, as_inline
 from flowbook.exceptions import Damaged, FlowChanged, InputsChanged, NotFound, NotPossible
@@ -19,6 +20,7 @@ from flowbook.persistence.backend import Backend, FlowRecords
 from flowbook.persistence.changes import Change, Delete, Put, Row
 from flowbook.states import (
     FINISHED,
+    FLOW_TRANSITIONS,
     UNFINISHED_ATOMS,
     AtomEvent,
     AtomState,
@@ -87,6 +89,7 @@ def enter(storage: Storage, inputs: Mapping[str, object], options: Options, at: 
     check_inputs(storage, saved, inputs)
     check_book(storage, saved, options)
     found = check_plan(storage, saved, on_change=options.on_change)
+    _check_retries(storage, saved)
     changes: list[Change] = [Delete("request", key) for key in saved.kind("request")]
     changes += storage.put_inputs({name: value for name, value in inputs.items() if name not in saved.kind("input")})
     if found:
@@ -129,13 +132,18 @@ def _after(records: FlowRecords, changes: list[Change]) -> FlowRecords:
 def reset(saved: FlowRecords, at: float) -> list[Change]:
     """Return the changes that begin a new round of a finished run: every atom is PENDING again, none is forgotten."""
     flow_id, row = next(iter(saved.kind("flow").items()))
-    kept = {name: value for name, value in row.items() if name not in ("intention", "last_wave", "due", "undo")}
-    state = flow_after(FlowState(row["state"]), FlowEvent.RESET)
-    changes: list[Change] = [Put("flow", flow_id, {**kept, "state": state.value, "updated_at": at})]
+    flow = {name: value for name, value in row.items() if name not in ("intention", "last_wave", "due", "undo")}
+    state = FlowState(row["state"])
+    if (state, FlowEvent.RECOVER) in FLOW_TRANSITIONS:  # its owner is gone
+        state = flow_after(flow_after(state, FlowEvent.RECOVER), FlowEvent.RECOVERED)
+    state = state if state is FlowState.PENDING else flow_after(state, FlowEvent.RESET)
+    changes: list[Change] = [Put("flow", flow_id, {**flow, "state": state.value, "updated_at": at})]
     for name, atom in saved.kind("atom").items():
         before = AtomState(atom["state"])
         after = before if before is AtomState.PENDING else atom_after(before, AtomEvent.RESET)
-        changes.append(Put("atom", name, {"state": after.value, "round": atom.get("round", 0) + 1}))
+        kept = {key: value for key, value in atom.get("metadata", {}).items() if key != PROGRESS}
+        again: Row = {"state": after.value, "round": atom.get("round", 0) + 1}
+        changes.append(Put("atom", name, {**again, "metadata": kept} if kept else again))
     changes += [Delete("history", name) for name in saved.appended.get("history", {})]
     return changes
 
@@ -239,6 +247,18 @@ def check_plan(storage: Storage, saved: FlowRecords, *, on_change: str) -> list[
     if found:
         LOG.warning("the flow of run %r has changed: %s", storage.run_id, "; ".join(found))
     return found
+
+
+def _check_retries(storage: Storage, saved: FlowRecords) -> None:
+    """See that the retries are there whose flows are being reverted: nothing else can end that. Raises FlowChanged."""
+    retries = {storage.plan.names[node] for node in storage.plan.failure_heads}
+    gone = [
+        f"retry {name!r} is gone, and its flow is being reverted"
+        for name, row in saved.kind("atom").items()
+        if name not in retries and ("intention" in row or row["state"] == AtomState.RETRYING)
+    ]
+    if gone:
+        raise FlowChanged(storage.run_id, gone)
 
 
 def what_is_left(saved: FlowRecords, atom_count: int) -> Resumed:

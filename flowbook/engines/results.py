@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from flowbook.atoms.history import History
-from flowbook.engines.context import PROGRESS
 from flowbook.engines.core.arguments import nearest
-from flowbook.engines.core.run import READABLE, Run
+from flowbook.engines.core.run import PROGRESS, READABLE, Run
 from flowbook.exceptions import InvalidState, NotFound, NotPossible
 from flowbook.failure import Failure, WrappedFailure
 from flowbook.flows.plan import Plan
@@ -132,7 +131,7 @@ class Results:
         raise WrappedFailure({**failures, **{f"{name} (revert)": failure for name, failure in reverts.items()}})
 
     def _failures(self, handles: Mapping[int, Inline]) -> dict[str, Failure]:
-        return {self.plan.names[node]: _failure(handle) for node, handle in handles.items()}
+        return {self.plan.names[node]: _failure(handle) for node, handle in tuple(handles.items())}
 
     def _values(self, symbol: str) -> list[object]:
         run = self.run

@@ -11,7 +11,7 @@ from typing import Any
 from flowbook.atoms.retry import HISTORY, Retry
 from flowbook.engines.checking import checked
 from flowbook.engines.context import Outcome
-from flowbook.engines.core.arguments import sources
+from flowbook.engines.core.arguments import NotProvided, sources
 from flowbook.engines.core.messages import ON_FAILURE, Ended, Start
 from flowbook.engines.core.run import Round, Run
 from flowbook.engines.options import SCHEMA
@@ -147,6 +147,12 @@ class Storage(Results):
         if isinstance(atom, Retry) and (executes or HISTORY in atom.revert_takes):
             arguments[HISTORY] = self.history(node)
         return arguments
+
+    def never_called(self, node: int) -> bool:
+        """Return whether an atom failed because its arguments were not there: then there is nothing to revert."""
+        handle = self.run.failure.get(node)
+        failure = None if handle is None else live(handle)
+        return isinstance(failure, Failure) and failure.check(NotProvided) is not None
 
     def arguments_on_failure(self, retry: Retry) -> dict[str, Any]:
         """Return what a retry is asked with, decoded. Raises NotProvided, and DecodeError for a foreign type."""

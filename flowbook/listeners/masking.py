@@ -7,6 +7,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
+from flowbook.exceptions import WrongType
+
 MASK: Final = "***"
 
 _DEPTH_MAX: Final = 100
@@ -21,6 +23,13 @@ class _Short(reprlib.Repr):
 
 shown: Final = _Short().repr
 """Return a value's representation, cut where it is long or deep."""
+
+
+def names_in(given: Collection[str], what: str) -> frozenset[str]:
+    """Return names as a set. Raises WrongType for a single text: its letters are not meant."""
+    if isinstance(given, str):
+        raise WrongType(what, given, "a collection of names, such as a list")
+    return frozenset(given)
 
 
 def masked(value: Any, keys: Collection[str]) -> Any:  # whatever a task gave

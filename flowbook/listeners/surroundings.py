@@ -15,7 +15,7 @@ from flowbook.engines.storage import Storage
 from flowbook.exceptions import FlowbookError
 from flowbook.failure import Failure
 from flowbook.flows.plan import Plan
-from flowbook.listeners.masking import MASK, masked, shown
+from flowbook.listeners.masking import MASK, masked, names_in, shown
 from flowbook.states import Direction
 
 BEFORE_MAX: Final = 50
@@ -91,9 +91,9 @@ class Surroundings:
     ) -> None:
         self._plan = plan
         self._reader = reader
-        self._hidden = frozenset(hide_inputs_outputs_of)
-        self._mask_inputs = frozenset(mask_inputs_keys)
-        self._mask_outputs = frozenset(mask_outputs_keys)
+        self._hidden = names_in(hide_inputs_outputs_of, "hide_inputs_outputs_of")
+        self._mask_inputs = names_in(mask_inputs_keys, "mask_inputs_keys")
+        self._mask_outputs = names_in(mask_outputs_keys, "mask_outputs_keys")
 
     def of(self, name: str, direction: Direction = Direction.EXECUTE) -> list[str]:
         """Return lines that tell what an atom was called with, and of the atoms before it."""

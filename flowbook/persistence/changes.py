@@ -38,6 +38,11 @@ class Inline:
         self.text = text
         self.document = document
 
+    def let_go(self) -> None:
+        """Keep the stored form alone, if there is one: it takes less memory."""
+        if self.text is not None:
+            self.live = MISSING
+
     def __repr__(self) -> str:
         return f"Inline({self.live!r})" if self.live is not MISSING else f"Inline({self.text or self.document!r})"
 

@@ -58,9 +58,9 @@ class Atom(native.Atom, metaclass=abc.ABCMeta):
         needed = {name: name for name in (*(demanded if auto_extract else ()), *asked)}
         needed |= rebound(rebind, demanded, f"Invalid rebind value of {self.name!r}")
         if extra := [name for name in needed if not parameters.accept(name)]:
-            raise ValueError(f"Extra arguments given to atom {self.name}: {extra}, which {parameters} does not take")
+            raise ValueError(f"Extra arguments {extra}: {parameters}, of atom {self.name!r}, does not take them")
         if missing := [name for name in demanded if name not in needed]:
-            raise ValueError(f"Missing arguments for atom {self.name}: {missing}, which {parameters} needs")
+            raise ValueError(f"Missing arguments {missing}: {parameters}, of atom {self.name!r}, needs them")
         spare = parameters.optional if auto_extract else ()
         optional = {name: name for name in spare if name not in needed and name not in ignored}
         lacking, may_lack = (OrderedSet(each.values()).difference(self.inject) for each in (needed, optional))

@@ -59,5 +59,5 @@ def check_retry_transition(old_state: str, new_state: str) -> bool:
 
 def _checked(whose: str, change: tuple[str, str], allowed: Pairs, ignored: Pairs = frozenset()) -> bool:
     if change not in allowed and change not in ignored and change[0] != change[1]:
-        raise exc.InvalidState(f"{whose} transition from {change[0]} to {change[1]} is not allowed")
+        raise exc.InvalidState(f"nothing leads a {whose.lower()} from {change[0]} to {change[1]}")
     return change in allowed

@@ -6,7 +6,7 @@ as much. Nobody changes one after it was handed over.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from flowbook.atoms import retry
 from flowbook.flows.deciders import Depth
@@ -114,13 +114,14 @@ class Suspend:
 
 
 class Annotate:
-    """A message: keep this beside the atom (its progress, say)."""
+    """A message: keep this beside the atom (its progress, say); ``start`` is the attempt that told it, if one did."""
 
-    __slots__ = ("metadata", "node")
+    __slots__ = ("metadata", "node", "start")
 
-    def __init__(self, node: int, metadata: dict[str, object]) -> None:
+    def __init__(self, node: int, metadata: Mapping[str, object], start: Start | None = None) -> None:
         self.node = node
         self.metadata = metadata
+        self.start = start
 
 
 Message = Begin | Ended | Answered | Suspend | Annotate

@@ -16,6 +16,9 @@ from flowbook.states import UNFINISHED_ATOMS, AtomState, Direction, FlowState, I
 if TYPE_CHECKING:
     from flowbook.engines.core.messages import Ask, Ended
 
+PROGRESS = "progress"
+"""The name among an atom's metadata that says how far it is."""
+
 READABLE = frozenset({AtomState.SUCCESS, AtomState.REVERTING})
 """States in which an atom's result may be read by others."""
 
@@ -213,6 +216,10 @@ class Run:
         self.started_at[node] = 0.0
         self.result[node] = None
         self.round[node] = self.round.get(node, 0) + 1
+        if node in self.failure:
+            self.failure[node].let_go()  # histories keep it, and rounds may be many
+        if PROGRESS in self.metadata.get(node, ()):
+            self.metadata[node] = {name: told for name, told in self.metadata[node].items() if name != PROGRESS}
         kept = (
             self.revert_attempt,
             self.failure,

@@ -187,7 +187,7 @@ def release(run: Run, node: int) -> None:
                 if state[successor] in DONE:
                     run.wave_of[successor] = wave - 1
                     done.append(successor)
-                else:
+                elif state[successor] in TO_EXECUTE and (not run.reverting or _is_owed(run, successor, wave)):
                     run.wave_of[successor] = wave
                     ready.append(successor)
     if ready and not run.broken:
@@ -263,7 +263,7 @@ def _is_touched(run: Run, node: int) -> bool:
 
 
 def _is_left_behind(run: Run, node: int) -> bool:
-    is_interrupted = run.state[node] is AtomState.RUNNING and node not in run.in_flight
+    is_interrupted = run.state[node] in BEGUN and node not in run.in_flight
     return is_interrupted and bool(run.waiting[node]) and node not in run.queued
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from flowbook.engines.core import deciding, resolution, selection, starting
 from flowbook.engines.core.messages import DECIDE, Annotate, Answered, Begin, Decision, Ended, Event, Message, Suspend
-from flowbook.engines.core.run import Run
+from flowbook.engines.core.run import PROGRESS, Run
 from flowbook.exceptions import InternalError
 from flowbook.states import (
     FINISHED,
@@ -131,10 +131,13 @@ def _answered(run: Run, message: Answered, decision: Decision) -> None:
 
 
 def _annotate(run: Run, message: Annotate, decision: Decision) -> None:
-    run.metadata[message.node] = {**run.metadata.get(message.node, {}), **message.metadata}
-    decision.changes.append(run.put(message.node))
-    if run.listening and "progress" in message.metadata:
-        decision.endings.append(Event(message.node, "PROGRESS", run.state[message.node]))
+    node = message.node
+    if message.start is not None and not starting.is_current(run, message.start):
+        return  # a late thread: its round or attempt is over
+    run.metadata[node] = {**run.metadata.get(node, {}), **message.metadata}
+    decision.changes.append(run.put(node))
+    if run.listening and PROGRESS in message.metadata:
+        decision.endings.append(Event(node, "PROGRESS", run.state[node], run.attempt[node]))
 
 
 def _settle(run: Run, decision: Decision) -> None:

@@ -56,7 +56,7 @@ class Details:
 
     def renew(self, claim: Claim, *, lease_s: float) -> Sequence[Request]:
         """Renew the claim, or give it up."""
-        if lease_s == 0:
+        if lease_s == 0 and self._adapted.claims.get(self.flow.uuid, claim).epoch == claim.epoch:
             self._adapted.claims.pop(self.flow.uuid, None)
         return self._adapted.native.renew(claim, lease_s=lease_s)
 

@@ -53,7 +53,7 @@ def load(
         made_by = _KINDS.get(kind) if namespace == ENGINES_NAMESPACE else None
         made = (made_by or load_plugin(namespace, kind))(flow, flow_detail, backend, options)
     except UnknownPlugin as error:
-        raise exceptions.NotFound(f"Could not find engine '{kind}'", error) from error
+        raise exceptions.NotFound(f"no engine is called {kind!r}", error) from error
     if store:
         made.storage.inject(store)
     return made
@@ -119,5 +119,5 @@ def _named(factory: Factory) -> tuple[str, Callable[..., Any]]:
             raise ImportError(f"Could not import factory {name!r}: {error}") from error
         found = None
     if factory not in (name, found):
-        raise ValueError(f"Flow factory {factory!r} is not reimportable by name {name}")
+        raise ValueError(f"Flow factory {factory!r} is not reimportable: importing {name} does not give it")
     return name, found

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from flowbook.failure import Failure
 from flowbook.listeners.logging import TROUBLE
-from flowbook.listeners.masking import masked
+from flowbook.listeners.masking import masked, names_in
 from flowbook.taskflow.formatters import FailureFormatter
 from flowbook.taskflow.listeners import base
 
@@ -43,7 +43,8 @@ class DynamicLoggingListener(LoggingListener):
     ) -> None:
         super().__init__(engine, **options)
         self._failure_level = failure_level
-        self._hidden, self._masked = frozenset(hide_inputs_outputs_of), frozenset(mask_outputs_keys)
+        self._hidden = names_in(hide_inputs_outputs_of, "hide_inputs_outputs_of")
+        self._masked = names_in(mask_outputs_keys, "mask_outputs_keys")
         self._fail_formatter = fail_formatter or FailureFormatter(engine, self._hidden, mask_inputs_keys, self._masked)
 
     def _receive(self, kind: str, state: str, details: base.Details) -> None:

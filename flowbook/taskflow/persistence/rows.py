@@ -37,6 +37,7 @@ FIELDS: Final[Mapping[str, str]] = {
 """What came out of an atom: the attributes of its detail, and the fields of its native row."""
 
 _PENDING: Final = AtomState.PENDING.value
+_TO_RUN: Final = (_PENDING, AtomState.RUNNING.value)
 _REASONS: Final[Mapping[str | None, str]] = {"FAILURE": "failure", "REVERT_FAILURE": "revert_failure"}
 
 
@@ -165,7 +166,8 @@ def _atom_of(uuid: str, key: str, records: FlowRecords) -> AtomDetail:
     cls = RetryDetail if own.get("is_retry", history is not None) else TaskDetail
     atom = cls(own.get("name", key), uuid, version=_value(own, "version"), state=_state(row, own))
     atom.meta = deepcopy(_value(own, "meta") or {})  # for a reader who may change it
-    atom.intention = own.get("intention", atom.intention)
+    if not ("wave" in row and row["state"] in _TO_RUN):  # else what an engine decided for a round that is over
+        atom.intention = own.get("intention", atom.intention)
     for name, field in FIELDS.items():
         setattr(atom, name, _value(row, field))
     if isinstance(atom, RetryDetail):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from flowbook.atoms.retry import Decision
+from flowbook.engines.core.messages import Annotate
 from flowbook.flows import LinearFlow, UnorderedFlow
-from unit.core.logbook import Logbook, atom, linear, unordered
+from unit.core.logbook import Asked, Logbook, atom, linear, unordered
 
 
 def test_a_suspended_flow_starts_nothing_and_lets_what_runs_end() -> None:
@@ -261,3 +263,45 @@ def test_atoms_that_the_flow_no_longer_has_are_left_alone() -> None:
     book.change_flow(linear("b", "c"))
     assert [*book.enter(), *book.play()] == ["c"]
     assert (book.flow["state"], book.atoms["a"]["state"]) == ("SUCCESS", "SUCCESS")
+
+
+def test_a_new_atom_before_what_is_being_reverted_changes_nothing_about_that() -> None:
+    inner = LinearFlow("inner", retry=Asked("R")).add(atom("a"), atom("bad"))
+    book = Logbook(LinearFlow("f").add(inner))
+    book.enter()
+    book.end("R")
+    book.end("a")
+    book.end("bad", fails=True)
+    book.answer(Decision.RETRY)
+    book.end("bad")
+    inner = LinearFlow("inner", retry=Asked("R")).add(atom("a"), atom("bad"))
+    book.change_flow(LinearFlow("f").add(atom("new"), inner))
+    book.enter()
+    book.play()
+    assert (book.flow["state"], set(book.states.values())) == ("SUCCESS", {"SUCCESS"})
+
+
+def test_what_a_late_thread_of_an_earlier_round_tells_is_not_kept() -> None:
+    book = Logbook(LinearFlow("f", retry=Asked("R")).add(atom("a")))
+    book.enter()
+    book.end("R")
+    late = book.in_flight["a"]
+    book.end("a", fails=True)
+    book.answer(Decision.RETRY)
+    book.end("a")
+    book.end("R")
+    book.take(Annotate(late.node, {"progress": 0.9}, late))
+    assert "metadata" not in book.atoms["a"]
+    book.take(Annotate(late.node, {"progress": 0.5}, book.in_flight["a"]))
+    assert book.atoms["a"]["metadata"] == {"progress": 0.5}
+
+
+def test_progress_is_forgotten_in_the_next_round_and_the_rest_is_not() -> None:
+    book = Logbook(LinearFlow("f", retry=Asked("R")).add(atom("a")))
+    book.enter()
+    book.end("R")
+    book.take(Annotate(book.in_flight["a"].node, {"progress": 0.9, "kept": 1}))
+    book.end("a", fails=True)
+    book.answer(Decision.RETRY)
+    book.end("a")
+    assert book.atoms["a"]["metadata"] == {"kept": 1}

@@ -22,11 +22,13 @@ from flowbook import (
     Task,
     Times,
     WrappedFailure,
+    current,
     engines,
     task,
 )
-from flowbook.exceptions import NotFound, NotPossible
+from flowbook.exceptions import FlowChanged, FlowFailed, NotFound, NotPossible, OwnershipLost
 from flowbook.persistence import Backend, fetch
+from flowbook.persistence.owners import current_owner
 
 
 @pytest.fixture(params=["memory:", "memory:?strict=true", "sqlite"])
@@ -231,3 +233,68 @@ def test_only_retries_have_a_history() -> None:
     engine.run()
     with pytest.raises(NotPossible, match="'a' is no retry"):
         engine.storage.get_retry_history("a")
+
+
+class Notes(Task):
+    """Keeps notes, in an object that it goes on changing."""
+
+    def execute(self) -> None:
+        notes = {"seen": [1]}
+        current().annotate(notes=notes)
+        notes["seen"].append(2)
+
+
+def test_what_a_task_notes_is_kept_as_it_was_then_and_over_a_reset(backend: Backend) -> None:
+    engine = engines.load(LinearFlow("f").add(Notes("notes")), backend=backend)
+    engine.run()
+    assert engine.storage.get_metadata("notes") == {"notes": {"seen": [1]}}
+    engine.reset()
+    assert engine.storage.get_metadata("notes") == {"notes": {"seen": [1]}}
+
+
+def test_a_retry_cannot_be_taken_out_while_its_flow_is_reverted(backend: Backend) -> None:
+    def flow(retry: Retry | None) -> LinearFlow:
+        return LinearFlow("f").add(
+            LinearFlow("inner", retry=retry).add(Notes("notes"), Fails("try", inject={"value": 0}))
+        )
+
+    engine = engines.load(flow(Times(2, "again")), backend=backend, run_id="r")
+    engine.atom_notifier.register("REVERTED", lambda notice: engine.suspend())
+    engine.run()
+    with pytest.raises(FlowChanged, match="retry 'again' is gone, and its flow is being reverted"):
+        engines.run(flow(None), backend=backend, run_id="r")
+    with pytest.raises((ValueError, WrappedFailure), match="0 is no good"):
+        engines.run(flow(Times(2, "again")), backend=backend, run_id="r")
+
+
+class Uses(Task):
+    """Needs a thing to do its work, and to undo it."""
+
+    def execute(self, thing: object) -> None: ...
+
+    def revert(self, thing: object, result: object) -> None: ...
+
+
+def test_what_was_never_called_has_nothing_to_revert(backend: Backend) -> None:
+    first, make, uses = (Notes("first"), _gives("make").atom("make", provides="thing"), Uses("uses"))
+    flow = GraphFlow("f").add(first, make, uses).link(make, uses)
+    engine = engines.load(flow.link(first, make, decider=lambda history: False, decider_depth="ATOM"), backend=backend)
+    with pytest.raises(FlowFailed, match="'uses' needs 'thing'"):
+        engine.run()
+    assert engine.state is FlowState.REVERTED
+    assert str(engine.storage.get_atom_state("first")) == "REVERTED"
+
+
+def test_a_run_whose_owner_is_gone_can_be_reset(backend: Backend) -> None:
+    engine = engines.load(LinearFlow("f").add(Notes("a"), Notes("b")), backend=backend, run_id="r")
+    steps = engine.run_iter()
+    next(steps)
+    claimed = backend.claim("flow:r", current_owner(), lease_s=30)  # a newer owner, which is gone at once
+    with pytest.raises(OwnershipLost):
+        list(steps)
+    backend.renew(claimed, lease_s=0)
+    later = engines.load(LinearFlow("f").add(Notes("a"), Notes("b")), backend=backend, run_id="r")
+    later.reset()
+    assert later.state is FlowState.PENDING
+    later.run()
+    assert later.state is FlowState.SUCCESS

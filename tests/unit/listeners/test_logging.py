@@ -10,6 +10,7 @@ import pytest
 from flowbook import LinearFlow, Task, UnorderedFlow, engines
 from flowbook.engines import Engine
 from flowbook.engines.core.arguments import NotProvided
+from flowbook.exceptions import WrongType
 from flowbook.failure import Failure
 from flowbook.listeners import DynamicLoggingListener, LoggingListener
 from flowbook.listeners.surroundings import BEFORE_MAX
@@ -244,3 +245,10 @@ def test_of_an_atom_that_lacks_arguments_only_what_came_before_is_told(
         "  before it, the nearest first:",
         "    'a' is SUCCESS, gave {'x': 'only x'}",
     ]
+
+
+@pytest.mark.parametrize("option", ["hide_inputs_outputs_of", "mask_inputs_keys", "mask_outputs_keys"])
+def test_a_single_text_is_no_collection_of_names(option: str) -> None:
+    engine = engines.load(LinearFlow("f"))
+    with pytest.raises(WrongType, match=option):
+        DynamicLoggingListener(engine, **{option: "secret"})

@@ -113,7 +113,7 @@ class ActionEngine(base.Engine):
         Raises what `run` raises.
         """
         if not self._lock.acquire(blocking=False):
-            raise exceptions.ExecutionFailure("Engine currently locked, please try again later")
+            raise exceptions.ExecutionFailure("another thread runs this engine: wait for it to end")
         try:
             self.compile()
             self.prepare()
@@ -131,9 +131,9 @@ class ActionEngine(base.Engine):
 
     def _compiled_for(self, step: str, *, prepared: bool = False) -> Compilation:
         if self.compilation is None:
-            raise exceptions.InvalidState(f"Can not {step} an engine which has not been compiled")
+            raise exceptions.InvalidState(f"call compile() before {step}()")
         if prepared and not self._is_prepared:
-            raise exceptions.InvalidState(f"Can not {step} an engine which has not had its storage populated")
+            raise exceptions.InvalidState(f"call prepare() before {step}()")
         return self.compilation
 
     # -- one run --
