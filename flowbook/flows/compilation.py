@@ -12,7 +12,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from flowbook.atoms.base import Atom
-from flowbook.atoms.retry import Retry
 from flowbook.atoms.signature import Argument
 from flowbook.atoms.task import Task
 from flowbook.exceptions import CompilationFailure, Problem, WrongType
@@ -97,7 +96,7 @@ class _Compiler:
                 self._close(frame, frames[-1] if frames else None)
                 continue
             before = frame.next_before(child)
-            votes = frame.votes_on(child, plan.index)
+            votes = frame.votes_on(child, plan.index) if frame.decides else []
             if isinstance(child, Atom):
                 frame.took([self._add_atom(child, before, frame.scope, votes)])
             elif self._see(child):
@@ -116,9 +115,12 @@ class _Compiler:
         if flow.retry is not None:
             plan.scopes.append(Scope(len(plan.names), 0, scope, len(plan.names)))
             scope = len(plan.scopes) - 1
+            heads = self._heads(flow.retry.on_failure_arguments)
             before, votes = [self._add_atom(flow.retry, before, scope, votes)], []
+            plan.failure_heads[before[0]] = heads
         frame = frame_of(flow, before, span, scope, self.visible, self.links)
         frame.votes = votes
+        frame.decides |= bool(votes)
         self.frames.append(frame)
 
     def _close(self, frame: Frame, parent: Frame | None) -> None:
@@ -158,8 +160,6 @@ class _Compiler:
             plan.execute_heads[node] = self._heads(atom.execute_arguments)
         if atom.revert_arguments:
             plan.revert_heads[node] = self._heads(atom.revert_arguments)
-        if isinstance(atom, Retry):
-            plan.failure_heads[node] = self._heads(atom.on_failure_arguments)
         if votes:
             plan.votes[node] = votes
         if atom.priority:

@@ -17,7 +17,8 @@ class Frame:
     """A flow that is being walked: the ``ends`` that are open so far, what comes ``before`` all of it, its ``scope``.
 
     ``unseen`` is what its children provide and nobody had to see yet: most of it is hidden again by the flow around.
-    ``votes`` are of the deciders on links to the flow: they decide about the atoms that it begins with.
+    ``votes`` are of the deciders on links to the flow: they decide about the atoms that it begins with. ``decides``
+    says whether there are any deciders to ask for.
     This one walks linear flows: each child behind the one before it, and all that came before in its sight.
     """
 
@@ -31,6 +32,7 @@ class Frame:
         self.ends: list[int] = []
         self.unseen: Sequence[Provided] = ()
         self.votes: list[Vote] = []
+        self.decides = False
 
     def next_before(self, child: Atom | Flow) -> list[int]:
         """Return the nodes that come right before ``child``, and let it see what it may."""
@@ -89,6 +91,7 @@ class GraphFrame(Frame):
         super().__init__(flow, before, span, scope, visible)
         self._arcs = arcs
         self.children = iter(self._arcs.order)
+        self.decides = self._arcs.decides
         self._provided: dict[Atom | Flow, list[Provided]] = {}
         self._ends_of: dict[Atom | Flow, list[int]] = {}
         self._repeats = False  # whether some of `ends` may stand there twice

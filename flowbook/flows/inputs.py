@@ -23,7 +23,8 @@ def missing_inputs(plan: Plan, inputs: Collection[str]) -> list[Problem]:
 
 
 def _missing(plan: Plan) -> Iterator[tuple[Atom, str, str]]:
-    for node in plan.atom_nodes():
+    wanting = plan.execute_heads.keys() | plan.revert_heads.keys() | plan.failure_heads.keys()
+    for node in sorted(wanting):
         atom = plan.atom(node)
         told: set[str] = set()
         failing = atom.on_failure_arguments if isinstance(atom, Retry) else ()

@@ -81,6 +81,7 @@ class Arcs:
         self._after: dict[Child, list[Child]] = {child: [] for child in flow.children}
         self._linked: set[tuple[Child, Child]] = set()
         self._made: dict[Child, list[Link]] = {}
+        self.decides = any(link.decider is not None for link in flow.links)
         self._parts: dict[Child, Part] = dict(zip(flow.children, parts, strict=True))
         self._largest_child = max(self._parts, key=self._size, default=flow)
         self._largest = self._parts.get(self._largest_child, _nothing())
