@@ -98,7 +98,8 @@ class ScopedReference(Rounds):
             self.decided = self.decided | {name}
         elif answer == "RAISES":
             self.executed_in = {**self.executed_in, name: self.wave[name]}
-            self._fail(name, self.wave[name])
+            wave = self.wave[name]
+            self._fail(name, wave)
         else:
             reached = {other for other in self._reached(name, answer) if self.state[other] == "PENDING"}
             self.state = {**self.state, **dict.fromkeys(reached, "IGNORE")}
