@@ -104,9 +104,9 @@ class Engine:
         self._inbox.wish_suspend()
 
     def reset(self) -> None:
-        """Make every atom PENDING again, for a new round of a finished or suspended run; nothing is run.
+        """Make every atom PENDING again, for a new round of a run that has ended or lost its owner; nothing is run.
 
-        Raises InvalidState while the engine runs, InvalidTransition for a run that has not ended, storage errors.
+        Raises InvalidState while this engine runs, FlowOwned while another one does, NotFound, and storage errors.
         """
         with self._entered("reset"), self._owned():
             self._teller.tell(opening.reset_now(self.storage, self._clock.now()), self._clock.now())

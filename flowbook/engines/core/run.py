@@ -223,6 +223,7 @@ class Run:
         kept = (
             self.revert_attempt,
             self.failure,
+            self.hook_failure,
             self.revert_result,
             self.revert_failure,
             self.absent,
