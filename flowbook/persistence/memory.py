@@ -15,6 +15,7 @@ from flowbook.clock import Clock, SystemClock, to_text
 from flowbook.exceptions import FlowOwned, NotFound, NotPossible, OwnershipLost
 from flowbook.persistence.backend import Backend, Claim, Fence, FlowRecords, FlowSummary, Query, Request
 from flowbook.persistence.changes import Append, Change, Delete, Put, Row
+from flowbook.persistence.finding import chosen
 from flowbook.persistence.options import Options
 from flowbook.persistence.owners import Owner, current_owner
 from flowbook.persistence.texts import row_of, text_of
@@ -77,10 +78,7 @@ class MemoryBackend(Backend):
     def find(self, query: Query) -> Sequence[FlowSummary]:
         """Return the summaries of the flows that match, newest first, equally old ones by id."""
         with self._lock:
-            found = [summary for summary in self._summaries() if _matches(query, summary)]
-        found.sort(key=lambda summary: summary.flow)
-        found.sort(key=lambda summary: summary.created_at, reverse=True)
-        return found[: query.limit]
+            return chosen(self._summaries(), query)
 
     def _summaries(self) -> Iterator[FlowSummary]:
         for key, space in self._spaces.items():
@@ -259,15 +257,4 @@ def _summary(flow: str, row: Row, space: _Space) -> FlowSummary:
         row.get("atoms", 0),
         space.owner,
         space.since if space.owner is not None else None,
-    )
-
-
-def _matches(query: Query, summary: FlowSummary) -> bool:
-    return (
-        (query.book is None or summary.book == query.book)
-        and (query.name is None or summary.name == query.name)
-        and (not query.states or summary.state in query.states)
-        and summary.flow.startswith(query.prefix)
-        and (query.since is None or summary.created_at >= query.since)
-        and (query.until is None or summary.created_at <= query.until)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Mapping
 from urllib.parse import parse_qsl
@@ -54,6 +55,13 @@ class Options:
         if word not in _TRUE | _FALSE:
             raise self._wrong(name, value, "true or false")
         return word in _TRUE
+
+    def text(self, name: str, *, default: str) -> str:
+        """Return an option that is a text or a path."""
+        value = self._take(name, default)
+        if isinstance(value, str | os.PathLike) and isinstance(text := os.fspath(value), str):
+            return text
+        raise self._wrong(name, value, "a text")
 
     def seconds(self, name: str, *, default: float) -> float:
         """Return an option that is a time in seconds, 0 or more."""

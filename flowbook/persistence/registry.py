@@ -15,7 +15,7 @@ GROUP: Final = "flowbook.persistence"
 """Entry points of this group are callables that take the configuration, a mapping, and return a `Backend`."""
 
 _ALIASES: Final = {"file": "dir", "postgres": "postgresql", "mariadb": "mysql", "zk": "zookeeper"}
-_COMES_LATER: Final = dict.fromkeys(("dir", "postgresql", "mysql", "zookeeper"), "memory:, sqlite:///FILE")
+_COMES_LATER: Final = dict.fromkeys(("postgresql", "mysql", "zookeeper"), "memory:, dir:FOLDER, sqlite:///FILE")
 
 
 def fetch(conf: str | Mapping[str, object]) -> Backend:

@@ -24,13 +24,7 @@ class TestStrictMemory(BackendContract):
         return fetch("memory:?strict=true&value_limit_bytes=1048576")
 
 
-class _InAFile(BackendContract):
-    options = ""
-
-    @pytest.fixture
-    def url(self, tmp_path: Path) -> str:
-        return f"sqlite:///{tmp_path}/runs.db?timeout_s=30{self.options}"
-
+class _OnDisk(BackendContract):
     @pytest.fixture
     def backend(self, url: str) -> Iterator[Backend]:
         with fetch(url) as backend:
@@ -42,12 +36,22 @@ class _InAFile(BackendContract):
             yield backend
 
 
-class TestSqliteWithALog(_InAFile):
-    options = "&value_limit_bytes=1048576"
+class TestSqliteWithALog(_OnDisk):
+    @pytest.fixture
+    def url(self, tmp_path: Path) -> str:
+        return f"sqlite:///{tmp_path}/runs.db?timeout_s=30&value_limit_bytes=1048576"
 
 
-class TestSqliteWithARollbackJournal(_InAFile):
-    options = "&journal=delete"
+class TestSqliteWithARollbackJournal(_OnDisk):
+    @pytest.fixture
+    def url(self, tmp_path: Path) -> str:
+        return f"sqlite:///{tmp_path}/runs.db?timeout_s=30&journal=delete"
+
+
+class TestDirectory(_OnDisk):
+    @pytest.fixture
+    def url(self, tmp_path: Path) -> str:
+        return f"dir:{tmp_path}/runs?timeout_s=30&value_limit_bytes=1048576"
 
 
 class TestCounting(BackendContract):

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from flowbook.exceptions import UnknownPlugin
 from flowbook.persistence import memory
+from flowbook.persistence.directory.backend import DirectoryBackend
 from flowbook.persistence.options import scheme_of
 from flowbook.persistence.sql.backend import SqliteBackend
 from flowbook.plugins import load_plugin
@@ -30,7 +31,7 @@ class MemoryBackend(AdaptedBackend):
 
 
 class DirBackend(AdaptedBackend):
-    """Keeps logbooks in one SQLite file in the directory ``path``, which the first connection makes.
+    """Keeps logbooks in the directory ``path``, which the first connection makes; nothing else may lie in it.
 
     No contents of files are cached. Raises ValueError without a path, and for a ``max_cache_size`` without room.
     """
@@ -42,12 +43,12 @@ class DirBackend(AdaptedBackend):
             raise ValueError("a directory backend needs a path, and a max_cache_size of 1 or more if there is one")
         given["path"] = os.path.abspath(given["path"])
         self.file_cache = SimpleNamespace(currsize=0)
-        super().__init__(given, SqliteBackend(f"sqlite:///{given['path']}/flowbook.db"))
+        super().__init__(given, DirectoryBackend({"connection": "dir", "path": given["path"]}))
 
     @translated()
     def get_connection(self) -> Connection:
         """Return a connection, to be closed by the caller."""
-        os.makedirs(self._conf["path"], exist_ok=True)
+        os.makedirs(os.path.dirname(self._conf["path"]), exist_ok=True)
         return super().get_connection()
 
 

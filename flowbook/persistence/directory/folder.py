@@ -1,0 +1,273 @@
+"""One key's folder: its journals, one for each epoch, and the requests that wait for its owner.
+
+A new epoch begins with a new file, put in place by link(2): of all who try one number, one wins. From then on nothing
+that an older epoch writes is acknowledged (its writer looks for a newer journal after each sync), so what the older
+journal holds now can be measured, and is what the new one goes on from.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
+from typing import Any, Final
+
+from flowbook.persistence.changes import Row
+from flowbook.persistence.directory.files import Files
+from flowbook.persistence.directory.journal import (
+    FLOW_MARK,
+    Base,
+    Contents,
+    Header,
+    Journal,
+    Reader,
+    changes_text,
+    commit_document,
+)
+from flowbook.persistence.directory.lines import BrokenLine, Line, framed, line_around, lines_in
+from flowbook.persistence.directory.names import epoch_name, epoch_of, request_name, request_of
+
+NEW: Final = ".new"
+"""What a file is called behind its name until it is complete."""
+
+_READ_AGAIN: Final = 100
+_BEGINNING: Final = 8192
+
+
+class Folder:
+    """An open folder; ``where`` names it in errors. ``key`` is None when only its journals say whose it is."""
+
+    def __init__(self, files: Files, descriptor: int, where: str, key: str | None) -> None:
+        self.files, self.descriptor, self.where = files, descriptor, where
+        self.reader = Reader(where, key)
+
+    def epochs(self) -> list[int]:
+        """Return the epochs that have a journal, the newest first."""
+        epochs = map(epoch_of, self.files.names(self.descriptor))
+        return sorted((epoch for epoch in epochs if epoch is not None), reverse=True)
+
+    # -- reading --
+
+    def read(self) -> tuple[Contents, Journal | None]:
+        """Return all records, and the newest journal that counts, if there is one.
+
+        A journal that vanishes while it is read has been summed up in a newer one.
+        """
+        epochs = self.epochs()
+        for _ in range(_READ_AGAIN):
+            try:
+                return self._read(epochs)
+            except FileNotFoundError as error:
+                before, epochs = epochs, self.epochs()
+                if epochs == before:
+                    raise self.reader.damaged(
+                        str(error.filename), "a journal that others go on from is gone"
+                    ) from error
+        raise self.reader.damaged("", "its journals change all the time")
+
+    def _read(self, epochs: Iterable[int]) -> tuple[Contents, Journal | None]:
+        contents, chain, newest = Contents(), [], None
+        for epoch in epochs:
+            journal, lines = self.journal(epoch)
+            if journal.base is None:
+                continue  # a claim that was never finished
+            newest = journal
+            chain.append((epoch, lines))
+            while journal.base is not None and journal.base.epoch is not None:
+                epoch = journal.base.epoch
+                journal, lines = self.journal(epoch, journal.base.size)
+                chain.append((epoch, lines))
+            break
+        for epoch, lines in reversed(chain):
+            contents.take(self.reader.changes(lines, epoch_name(epoch)))
+        return contents, newest
+
+    def journal(self, epoch: int, size: int | None = None) -> tuple[Journal, list[Line]]:
+        """Return a journal with its lines from the third on, or the part that a newer one goes on from."""
+        data = self.data(epoch_name(epoch), size)
+        journal, lines = self.reader.journal(data, epoch_name(epoch), epoch)
+        if size is not None and journal.end != size:
+            raise self.reader.damaged(epoch_name(epoch), f"{size} bytes of it count, and {journal.end} are there")
+        return journal, lines
+
+    def data(self, name: str, size: int | None = None) -> bytes:
+        """Return what is in a file, or its first bytes."""
+        with self.opened(name) as file:
+            return self.files.read(file, 0, self.files.size(file) if size is None else size)
+
+    @contextmanager
+    def opened(self, name: str, *, write: bool = False) -> Iterator[int]:
+        """Open a file for the time of the block."""
+        file = self.files.open(self.descriptor, name, write=write)
+        try:
+            yield file
+        finally:
+            self.files.close(file)
+
+    def header(self, epoch: int) -> Header:
+        """Return what the first line of a journal says."""
+        name = epoch_name(epoch)
+        for line in lines_in_beginning(self.data(name, _BEGINNING), self.reader, name):
+            return self.reader.header(self.reader.document(line, name), name, epoch)
+        raise self.reader.damaged(name, "its first line is missing")
+
+    def requests(self, answered: Iterable[str] = ()) -> dict[str, Row]:
+        """Return the requests that wait, oldest first; one that is being written is not there yet."""
+        gone = set(answered)
+        waiting = sorted(filter(None, map(request_of, self.files.names(self.descriptor))))
+        found: dict[str, Row] = {}
+        for request in waiting:
+            name = request_name(request)
+            if request in gone:
+                continue
+            with suppress(FileNotFoundError):  # answered meanwhile
+                for line in lines_in_beginning(self.data(name), self.reader, name):
+                    found[request] = self.reader.request(line, name)
+        return found
+
+    # -- the summary: as little as possible is read --
+
+    def summary(self) -> tuple[Header, dict[str, Any]] | None:
+        """Return the newest header, and the newest ``flow`` record; None when there is no such record."""
+        newest: Header | None = None
+        for epoch in self.epochs():
+            journal, change = self._flow_change(epoch)
+            newest = newest or journal.header
+            while not change and journal.base is not None and journal.base.epoch is not None:
+                journal, change = self._flow_change(journal.base.epoch, journal.base.size)
+            if journal.base is not None:
+                return (newest, change[3]) if change[:1] == ["put"] else None
+        return None
+
+    def _flow_change(self, epoch: int, size: int | None = None) -> tuple[Journal, list[Any]]:
+        """Return what the first two lines of a journal say, and its newest change of a ``flow`` record, if any.
+
+        That of a snapshot is its first record, so its beginning is enough.
+        """
+        name = epoch_name(epoch)
+        with self.opened(name) as file:
+            size = self.files.size(file) if size is None else size
+            data = self.files.read(file, 0, min(size, _BEGINNING))
+            lines = list(islice(lines_in_beginning(data, self.reader, name), 3))
+            journal = self.reader.begun(lines[:2], name, epoch)
+            if len(lines) == 3 and journal.header.owner is None:
+                return journal, self._flow_change_in(lines[2], name)
+            data += self.files.read(file, len(data), size - len(data))
+        position = data.rfind(b"\n")  # behind it is a torn tail
+        while (position := data.rfind(FLOW_MARK, 0, max(position, 0))) >= 0:
+            try:
+                change = self._flow_change_in(line_around(data, position), name)
+            except BrokenLine as error:
+                raise self.reader.damaged(name, str(error)) from error
+            if change:
+                return journal, change
+        return journal, []
+
+    def _flow_change_in(self, line: Line, name: str) -> list[Any]:
+        """Return the newest change of a ``flow`` record in a line, or nothing."""
+        changes = (change for change in self.reader.changes([line], name) if change[1] == "flow")
+        return next((change for change in reversed(list(changes)) if change[0] != "append"), [])
+
+    # -- writing --
+
+    def publish(self, name: str, documents: Iterable[str]) -> bool:
+        """Write a file of these lines and give it its name when all of it is on stable storage.
+
+        Returns whether the name was still free. The folder is not synced.
+        """
+        new = f"{name}.{secrets.token_hex(4)}{NEW}"
+        file = self.files.create(self.descriptor, new)
+        try:
+            lines, crc = [], 0
+            for document in documents:
+                line, crc = framed(document, crc)
+                lines.append(line)
+            self.files.write(file, b"".join(lines), 0)
+            self.files.sync(file)
+            self.files.link(self.descriptor, new, name)
+        except (FileExistsError, FileNotFoundError):
+            return False
+        finally:
+            self.files.close(file)
+            with suppress(OSError):  # `clear` removes it later
+                self.files.remove(self.descriptor, new)
+        return True
+
+    def snapshot(self, header: Header, contents: Contents) -> bool:
+        """Sum up all records in a journal of their own; return whether its epoch was still free."""
+        records = [commit_document(None, changes_text([change], None)) for change in contents.changes()]
+        lines = [header.document(), Base(None, 0, len(records)).document(), *records]
+        if not self.publish(epoch_name(header.epoch), lines):
+            return False
+        self.files.sync(self.descriptor)
+        return True
+
+    def measured(self, epoch: int) -> Base:
+        """Return what a journal of ``epoch`` goes on from; all of that is on stable storage."""
+        for older in self.epochs():
+            if older >= epoch:
+                continue
+            with self.opened(epoch_name(older)) as file:
+                data = self.files.read(file, 0, self.files.size(file))
+                journal, _ = self.reader.journal(data, epoch_name(older), older)
+                if journal.base is not None:
+                    if journal.header.owner is not None:
+                        self.files.sync(file)  # its writer may have died before it did so
+                    return Base(older, journal.end, 0)
+        return Base(None, 0, 0)
+
+    def go_on_from(self, base: Base, epoch: int) -> None:
+        """Finish a new journal by what it goes on from: it counts from now on, and durably."""
+        with self.opened(epoch_name(epoch), write=True) as file:
+            header = next(lines_in(self.files.read(file, 0, self.files.size(file))))
+            self.files.write(file, framed(base.document(), header.crc)[0], header.end)
+            self.files.sync(file)
+        self.files.sync(self.descriptor)
+
+    def forget_requests(self, answered: Iterable[str]) -> None:
+        """Remove requests that were answered: a journal that says so may be removed afterwards."""
+        names = [name for name in map(request_name, answered) if request_of(name) is not None]
+        for name in names:
+            with suppress(FileNotFoundError):
+                self.files.remove(self.descriptor, name)
+        if names:
+            self.files.sync(self.descriptor)
+
+    def post(self, number: int, text: str) -> bool:
+        """Leave a request, behind those that wait, under ``number`` or a higher one; return whether that was free."""
+        waiting = filter(None, map(request_of, self.files.names(self.descriptor)))
+        number = max(number, *(int(request) + 1 for request in waiting), 0)
+        try:
+            file = self.files.create(self.descriptor, request_name(f"{number:020}"))
+        except FileExistsError:
+            return False
+        try:
+            self.files.write(file, framed(f'{{"request":{text}}}', 0)[0], 0)
+            self.files.sync(file)
+        finally:
+            self.files.close(file)
+        self.files.sync(self.descriptor)
+        return True
+
+    def clear(self, epoch: int) -> None:
+        """Remove journals older than a snapshot, and what was to become one; what stays does no harm."""
+        for name in sorted(self.files.names(self.descriptor)):
+            made_for = epoch_of(name.partition(".jsonl.")[0] + ".jsonl" if name.endswith(NEW) else name)
+            if made_for is not None and (made_for < epoch or (made_for == epoch and name.endswith(NEW))):
+                with suppress(FileNotFoundError):
+                    self.files.remove(self.descriptor, name)
+
+    def empty(self) -> None:
+        """Remove all files, older journals first."""
+        for name in sorted(self.files.names(self.descriptor)):
+            with suppress(FileNotFoundError):
+                self.files.remove(self.descriptor, name)
+
+
+def lines_in_beginning(data: bytes, reader: Reader, name: str) -> Iterator[Line]:
+    """Yield the whole lines in the beginning of a file. Raises Damaged, naming the file."""
+    try:
+        yield from lines_in(data)
+    except BrokenLine as error:
+        raise reader.damaged(name, str(error)) from error

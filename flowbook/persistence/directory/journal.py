@@ -1,0 +1,268 @@
+"""One journal: all that one epoch wrote under a key, and where it began.
+
+The first line says whose journal it is: key, epoch, owner. The second says what it goes on from: so many bytes of an
+older journal, or nothing. What follows are commits, one a line, and prolonged leases. A journal without an owner is a
+snapshot: its second line counts the records behind it, and nothing is ever added to it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from flowbook.exceptions import Damaged, NewerSchema
+from flowbook.persistence.changes import Append, Change, Delete, Put, Row
+from flowbook.persistence.directory.lines import BrokenLine, Line, lines_in
+from flowbook.persistence.owners import Owner
+from flowbook.persistence.texts import text_of
+
+FORMAT: Final = 1
+"""Raised when an older flowbook could misread what a newer one writes."""
+
+FLOW_MARK: Final = b'","flow",'
+"""Where this stands in a line, the line may put or delete a ``flow`` record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The first line of a journal. ``owner`` is None for a snapshot, which nobody writes to."""
+
+    key: str
+    epoch: int
+    owner: Owner | None
+    since: float
+    lease_until: float
+
+    def document(self) -> str:
+        """Return the header as the text of its line."""
+        return json.dumps(
+            {
+                "logbook": "directory",
+                "format": FORMAT,
+                "key": self.key,
+                "epoch": self.epoch,
+                "owner": None if self.owner is None else self.owner.to_row(),
+                "since": self.since,
+                "lease_until": self.lease_until,
+            },
+            separators=(",", ":"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The second line: the journal of an older ``epoch`` counts, up to ``size`` bytes; no epoch: nothing does.
+
+    ``records`` is how many records follow in a snapshot.
+    """
+
+    epoch: int | None
+    size: int
+    records: int
+
+    def document(self) -> str:
+        """Return the base as the text of its line."""
+        base = None if self.epoch is None else {"epoch": self.epoch, "size": self.size}
+        return json.dumps({"base": base, "records": self.records}, separators=(",", ":"))
+
+
+def changes_text(changes: Iterable[Change], limit_bytes: int | None) -> str:
+    """Return changes as the text of a JSON list. Raises EncodeError and TooLarge."""
+    return f"[{','.join([_text(change, limit_bytes) for change in changes])}]"
+
+
+def commit_document(seq: int | None, changes: str) -> str:
+    """Return the text of a commit's line; without ``seq`` it stands beside the others and raises no number."""
+    return f'{{"changes":{changes}}}' if seq is None else f'{{"seq":{seq},"changes":{changes}}}'
+
+
+def _text(change: Change, limit_bytes: int | None) -> str:
+    verb = type(change).__name__.lower()
+    names = f'["{verb}",{_string(change.kind)},{_string(change.key)}'
+    return f"{names}]" if isinstance(change, Delete) else f"{names},{text_of(change, limit_bytes)}]"
+
+
+def _string(text: str) -> str:
+    return _readable(text) if text.isprintable() else _ascii(text)  # what cannot be printed may not be UTF-8 either
+
+
+_readable: Final = json.JSONEncoder(ensure_ascii=False).encode
+_ascii: Final = json.JSONEncoder().encode
+
+
+def lease_document(lease_until: float) -> str:
+    """Return the text of a line that prolongs the owner's lease."""
+    return f'{{"lease_until":{json.dumps(lease_until)}}}'
+
+
+@dataclass(slots=True)
+class Journal:
+    """What was read of a journal: ``end`` and ``crc`` are those of its last whole line, ``seq`` of its last commit.
+
+    Without a ``base`` the claim was never finished, and the journal does not count.
+    """
+
+    header: Header
+    base: Base | None = None
+    seq: int = 0
+    lease_until: float = 0.0
+    end: int = 0
+    crc: int = 0
+    commits: int = 0
+
+
+class Reader:
+    """Reads journals of one key, and says which file is damaged when one is. ``where`` names their folder."""
+
+    def __init__(self, where: str, key: str | None) -> None:
+        self._where, self._key = where, key
+
+    def journal(self, data: bytes, name: str, epoch: int) -> tuple[Journal, list[Line]]:
+        """Return what is in a journal, and its lines from the third on. Raises Damaged and NewerSchema."""
+        lines: list[Line] = []
+        try:
+            lines.extend(lines_in(data))
+        except BrokenLine as error:
+            raise self.damaged(name, str(error)) from error
+        journal = self.begun(lines[:2], name, epoch)
+        kept = lines[2:]
+        self.go_on(journal, kept, name)
+        if journal.header.owner is None and (journal.base is None or journal.commits != journal.base.records):
+            raise self.damaged(name, f"records are missing, or there are too many: {journal.commits}")
+        return journal, kept
+
+    def begun(self, lines: Sequence[Line], name: str, epoch: int) -> Journal:
+        """Return a journal of which the first lines were read."""
+        if not lines:
+            raise self.damaged(name, "its first line is missing")
+        header = self.header(self.document(lines[0], name), name, epoch)
+        base = self._base(self.document(lines[1], name), name) if len(lines) > 1 else None
+        return Journal(header, base, lease_until=header.lease_until, end=lines[-1].end, crc=lines[-1].crc)
+
+    def go_on(self, journal: Journal, lines: Iterable[Line], name: str) -> None:
+        """Take further lines of a journal into account."""
+        for line in lines:
+            text = line.text
+            if text.startswith(b'"seq":'):
+                number, _, _ = text[6:26].partition(b",")
+                if not number.isdigit() or int(number) != journal.seq + 1:
+                    raise self.damaged(name, f"commit {journal.seq + 1} is missing before byte {line.end}")
+                journal.seq += 1
+            elif text.startswith(b'"lease_until":'):
+                journal.lease_until = self._number(self.document(line, name), "lease_until", name)
+                journal.commits -= 1
+            journal.commits += 1
+            journal.end, journal.crc = line.end, line.crc
+
+    def changes(self, lines: Iterable[Line], name: str) -> Iterator[list[Any]]:
+        """Yield the changes in the commits among ``lines``, as lists of verb, kind, key and row."""
+        for line in lines:
+            for change in self.document(line, name).get("changes", ()):
+                if not _is_change(change):
+                    raise self.damaged(name, f"no change of a record before byte {line.end}")
+                yield change
+
+    def document(self, line: Line, name: str) -> dict[str, Any]:
+        """Return what a line says."""
+        try:
+            return line.document()
+        except (ValueError, RecursionError) as error:
+            raise self.damaged(name, f"the line before byte {line.end}: {error}") from error
+
+    def request(self, line: Line, name: str) -> dict[str, Any]:
+        """Return the request that a line holds."""
+        row = self.document(line, name).get("request")
+        if not isinstance(row, dict):
+            raise self.damaged(name, "it holds no request")
+        return row
+
+    def header(self, document: dict[str, Any], name: str, epoch: int) -> Header:
+        """Return the header in a first line, when it is that of this key and epoch."""
+        form = document.get("format")
+        if type(form) is int and form > FORMAT:
+            raise NewerSchema(f"{self._where}/{name}", f"its format is {form}, this version knows {FORMAT}")
+        owner, key = document.get("owner"), document.get("key")
+        if form != FORMAT or not isinstance(key, str) or document.get("epoch") != epoch:
+            raise self.damaged(name, "its first line is not that of a journal of this epoch")
+        if self._key not in (None, key):
+            raise self.damaged(name, f"it belongs to {key!r}")
+        try:
+            whose = None if owner is None else Owner.from_row(owner)
+        except (TypeError, ValueError) as error:
+            raise self.damaged(name, str(error)) from error
+        since, lease_until = (self._number(document, field, name) for field in ("since", "lease_until"))
+        return Header(key, epoch, whose, since, lease_until)
+
+    def _base(self, document: dict[str, Any], name: str) -> Base:
+        base, records = document.get("base", ""), document.get("records")
+        if base is None and type(records) is int:
+            return Base(None, 0, records)
+        if isinstance(base, dict) and type(records) is int:
+            epoch, size = base.get("epoch"), base.get("size")
+            if type(epoch) is int and type(size) is int:
+                return Base(epoch, size, records)
+        raise self.damaged(name, "its second line does not say what it goes on from")
+
+    def _number(self, document: dict[str, Any], field: str, name: str) -> float:
+        value = document.get(field)
+        if type(value) not in (int, float):
+            raise self.damaged(name, f"{field} is no number")
+        return float(document[field])
+
+    def damaged(self, name: str, reason: str) -> Damaged:
+        """Return the error that names the file."""
+        return Damaged(f"{self._where}/{name}", reason)
+
+
+_VERBS: Final = {"put": 4, "append": 4, "delete": 3}
+
+
+def _is_change(change: object) -> bool:
+    return (
+        isinstance(change, list)
+        and len(change) > 2
+        and _VERBS.get(change[0] if isinstance(change[0], str) else "") == len(change)
+        and isinstance(change[1], str)
+        and isinstance(change[2], str)
+        and (len(change) == 3 or isinstance(change[3], dict))
+    )
+
+
+class Contents:
+    """The records that the changes of all lines leave behind."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, dict[str, dict[str, Any]]] = {}
+        self.appended: dict[str, dict[str, list[Row]]] = {}
+        self.answered: set[str] = set()  # posted requests that were deleted
+
+    def take(self, changes: Iterable[list[Any]]) -> None:
+        """Make changes, in their order."""
+        for change in changes:
+            match change:
+                case ["put", kind, key, row]:
+                    self.rows.setdefault(kind, {})[key] = row
+                case ["append", kind, key, row]:
+                    self.appended.setdefault(kind, {}).setdefault(key, []).append(row)
+                case [_, kind, key]:
+                    self._forget(kind, key)
+
+    def _forget(self, kind: str, key: str) -> None:
+        for records in (self.rows, self.appended):
+            of_kind = records.get(kind, {})
+            of_kind.pop(key, None)
+            if not of_kind:
+                records.pop(kind, None)
+        if kind == "request":
+            self.answered.add(key)
+
+    def changes(self) -> Iterator[Change]:
+        """Yield what writes these records anew, the ``flow`` record first."""
+        for kind in sorted(self.rows, key=lambda kind: kind != "flow"):
+            for key, row in self.rows[kind].items():
+                yield Put(kind, key, row)
+        for kind, of_kind in self.appended.items():
+            for key, many in of_kind.items():
+                yield from (Append(kind, key, row) for row in many)

@@ -1,0 +1,111 @@
+"""The lines of a journal: JSON objects that carry a checksum, and are bound to all the lines before them.
+
+::
+
+    {"crc":"8a4d1c02","size":31,"seq":7,"changes":[…]}
+
+``size`` counts the bytes behind its own comma, without the line's end; ``crc`` is their CRC-32, begun with the checksum
+of the line before. So a line that was altered, moved, left out or taken from another journal is found. Each line is on
+stable storage before the next is written: what a crash or a power cut leaves half written can only be the last one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
+from zlib import crc32
+
+_FRAME: Final = re.compile(rb'\{"crc":"([0-9a-f]{8})","size":([1-9][0-9]{0,17}),')
+_SECTOR: Final = 512
+
+
+class Line(NamedTuple):
+    """One line: where it ends in its file, its checksum, and its text without the frame."""
+
+    end: int
+    crc: int
+    text: bytes
+
+    def document(self) -> dict[str, Any]:
+        """Return what the line says. Raises ValueError and RecursionError when that is no JSON object."""
+        found = json.loads((b"{" + self.text).decode())
+        if not isinstance(found, dict):
+            raise ValueError("no JSON object")
+        return found
+
+
+class BrokenLine(Exception):
+    """A line is not as it was written, and no torn tail either: ``at`` is its position."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        super().__init__(at)
+
+    def __str__(self) -> str:
+        return f"the line at byte {self.at} is not as it was written"
+
+
+def framed(document: str, crc: int) -> tuple[bytes, int]:
+    """Return the line that says ``document``, behind a line with the checksum ``crc``, and its own checksum."""
+    text = document[1:].encode()
+    crc = crc32(text, crc)
+    return b'{"crc":"%08x","size":%d,%b\n' % (crc, len(text), text), crc
+
+
+def lines_in(data: bytes, *, at: int = 0, crc: int = 0) -> Iterator[Line]:
+    """Yield the lines in ``data``, which begins at position ``at`` of its file, up to a torn tail.
+
+    ``crc`` is the checksum of the line before. Raises BrokenLine.
+    """
+    position = 0
+    while position < len(data):
+        match = _FRAME.match(data, position)
+        end = match.end() + int(match[2]) if match else 0
+        text = data[match.end() : end] if match else b""
+        if match is None or data[end : end + 1] != b"\n" or crc32(text, crc) != int(match[1], 16):
+            if is_torn(data[position:], at + position):
+                return
+            raise BrokenLine(at + position)
+        crc, position = int(match[1], 16), end + 1
+        yield Line(at + position, crc, text)
+
+
+def line_around(data: bytes, position: int) -> Line:
+    """Return the line in which ``position`` of a file's first ``data`` lies, without reading those before it.
+
+    It trusts the checksum that the line before says of itself. Raises BrokenLine, for an unfinished line too.
+    """
+    start, end = data.rfind(b"\n", 0, position) + 1, data.find(b"\n", position) + 1
+    before = _FRAME.match(data, data.rfind(b"\n", 0, start - 1) + 1) if start else None
+    crc = int(before[1], 16) if before else 0
+    for line in lines_in(data[start:end], at=start, crc=crc):
+        return line
+    raise BrokenLine(start)
+
+
+def is_torn(rest: bytes, at: int) -> bool:
+    """Return whether ``rest``, from position ``at`` to the end of a file, is one line that was never finished.
+
+    It is when its end is missing, or when a whole sector of it was never written. A line that has all its bytes and
+    does not say what it should has been altered.
+    """
+    line, _, after = rest.partition(b"\n")
+    if after.strip(b"\0"):
+        return False
+    if _lacks_a_sector(rest, at):
+        return True
+    match = _FRAME.match(rest)
+    return len(line) == len(rest) and (match is None or len(rest) <= match.end() + int(match[2]))
+
+
+def _lacks_a_sector(data: bytes, at: int) -> bool:
+    """Return whether a sector's part of ``data`` is all NUL.
+
+    A single byte may be all there is of one: a line's first or last, of which no one altered bit makes a NUL.
+    """
+    first = -at % _SECTOR
+    edges = sorted({0, *range(first, len(data), _SECTOR), len(data)})
+    return any(not data[start:end].strip(b"\0") for start, end in pairwise(edges))

@@ -1,0 +1,258 @@
+"""The journal that a claim writes to: one line appended and synced for each commit."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Final, TypeVar
+
+from flowbook.exceptions import OwnershipLost, StorageBusy
+from flowbook.persistence.backend import Claim, Fence
+from flowbook.persistence.changes import Row
+from flowbook.persistence.directory.folder import Folder
+from flowbook.persistence.directory.journal import Header, Journal, commit_document, lease_document
+from flowbook.persistence.directory.lines import framed, lines_in
+from flowbook.persistence.directory.names import epoch_name
+from flowbook.persistence.directory.root import Root
+
+_Found = TypeVar("_Found")
+
+_PAUSE_S: Final = 0.002
+
+
+class PenClosed(Exception):
+    """The journal was closed by another thread: it can be opened again."""
+
+
+class Pen:
+    """An open journal, shared by the threads that write under its claim; other processes may write to it too."""
+
+    def __init__(self, folder: Folder, epoch: int, timeout_s: float) -> None:
+        self.folder = folder
+        self.epoch = epoch
+        self._name, self._next = epoch_name(epoch), epoch_name(epoch + 1)
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._file = folder.files.open(folder.descriptor, self._name, write=True)
+        self._closed = False
+        self._unsure = False  # whether there may be more in the file than was acknowledged
+        self._journal: Journal | None = None
+
+    def close(self) -> None:
+        """Close the journal and its folder, when no other thread is writing any more."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self.abandon()
+
+    def abandon(self) -> None:
+        """Close the descriptors without a look at who uses them: what a forked child does with its parent's."""
+        self.folder.files.close(self._file)
+        self.folder.files.close(self.folder.descriptor)
+
+    def commit(self, claim: Claim, fence: Fence, changes: str, answered: Sequence[str]) -> None:
+        """Append changes, as text, in one line; when this returns it is durable, and answered requests are removed.
+
+        Raises OwnershipLost.
+        """
+        with self.alone() as journal:
+            number = None
+            if fence is Fence.SEQ:
+                if claim.seq != journal.seq:
+                    raise self._lost(claim)
+                number = claim.seq + 1
+            self._append(journal, commit_document(number, changes))
+            journal.seq = number or journal.seq
+            if self._is_lost():
+                raise self._lost(claim)
+            if answered:
+                self.folder.forget_requests(answered)
+
+    def prolong(self, claim: Claim, lease_until: float, lease_s: float) -> Mapping[str, Row]:
+        """Write down a new end of the lease, when it differs by a third of it or more; return what requests wait.
+
+        Raises OwnershipLost.
+        """
+        with self.alone() as journal:
+            if self._is_lost():
+                raise self._lost(claim)
+            if abs(lease_until - journal.lease_until) > lease_s / 3:
+                self._append(journal, lease_document(lease_until))
+                journal.lease_until = lease_until
+            return self.folder.requests()
+
+    def give_up(self, claim: Claim, now: float) -> Mapping[str, Row]:
+        """Sum up all records in a journal that nobody owns, and remove the older ones; return what requests wait.
+
+        Raises OwnershipLost.
+        """
+        folder, epoch = self.folder, self.epoch + 1
+        with self.alone():
+            if self._is_lost():
+                raise self._lost(claim)
+            contents, _ = folder.read()
+            waiting = folder.requests(contents.answered)
+            folder.forget_requests(contents.answered)
+            if not folder.snapshot(Header(claim.key, epoch, None, now, now), contents):
+                raise self._lost(claim)
+            folder.clear(epoch)
+        return waiting
+
+    def _is_lost(self) -> bool:
+        """Return whether there is a newer epoch, or the run is gone: nothing written here counts any more."""
+        files, folder = self.folder.files, self.folder.descriptor
+        return files.is_at(folder, self._next) or not files.is_at(folder, self._name, self._file)
+
+    def _lost(self, claim: Claim) -> OwnershipLost:
+        return OwnershipLost(claim.key, claim.epoch)
+
+    @contextmanager
+    def alone(self) -> Iterator[Journal]:
+        """Keep others from writing during the block; what they wrote before is known in it.
+
+        Raises StorageBusy, and PenClosed when another thread has closed it.
+        """
+        deadline = time.monotonic() + self._timeout_s
+        if not self._lock.acquire(timeout=self._timeout_s):
+            raise self._busy()
+        try:
+            if self._closed:
+                raise PenClosed
+            while not self.folder.files.lock(self._file):
+                if time.monotonic() > deadline:
+                    raise self._busy()
+                time.sleep(_PAUSE_S)
+            try:
+                yield self._caught_up()
+            finally:
+                self.folder.files.unlock(self._file)
+        finally:
+            self._lock.release()
+
+    def _busy(self) -> StorageBusy:
+        return StorageBusy(self.folder.where, f"others have been writing to {self._name} for {self._timeout_s:g} s")
+
+    def _caught_up(self) -> Journal:
+        """Read what is new in the journal, and cut what was never finished."""
+        files, reader = self.folder.files, self.folder.reader
+        size = files.size(self._file)
+        journal = self._journal
+        if journal is None:
+            journal, _ = reader.journal(files.read(self._file, 0, size), self._name, self.epoch)
+        elif size > journal.end and not self._unsure:
+            data = files.read(self._file, journal.end, size - journal.end)
+            reader.go_on(journal, lines_in(data, at=journal.end, crc=journal.crc), self._name)
+        elif size < journal.end:
+            raise reader.damaged(self._name, f"{journal.end} bytes were written, and {size} are there")
+        if size > journal.end or self._unsure:
+            self._unsure = True
+            files.cut(self._file, journal.end)
+            files.sync(self._file)  # else a power cut could leave the old tail behind the next line
+        self._unsure = False
+        self._journal = journal
+        return journal
+
+    def _append(self, journal: Journal, document: str) -> None:
+        files = self.folder.files
+        line, crc = framed(document, journal.crc)
+        try:
+            files.write(self._file, line, journal.end)
+            files.sync(self._file)
+        except BaseException:
+            self._unsure = True
+            with suppress(OSError):
+                files.cut(self._file, journal.end)
+            raise
+        journal.end += len(line)
+        journal.crc = crc
+
+
+class Pens:
+    """The open journals of a backend, one for each key that this process has claimed."""
+
+    def __init__(self, root: Root, timeout_s: float) -> None:
+        self._root, self._timeout_s = root, timeout_s
+        self._open: dict[str, Pen] = {}
+        self._lock = threading.Lock()
+        _all.add(self)
+
+    def keep(self, key: str, pen: Pen) -> None:
+        """Remember the journal of a new claim, and close an older one."""
+        with self._lock:
+            older = self._open.get(key)
+            self._open[key] = pen
+        if older is not None:
+            older.close()
+
+    def use(self, claim: Claim, work: Callable[[Pen], _Found]) -> _Found:
+        """Return what ``work`` returns for the claim's journal, which is opened again if it was closed.
+
+        Raises OwnershipLost when there is a newer journal, or none.
+        """
+        while True:
+            with suppress(PenClosed):
+                return work(self._of(claim))
+
+    def _of(self, claim: Claim) -> Pen:
+        with self._lock:
+            pen = self._open.get(claim.key)
+            if pen is None or pen.epoch < claim.epoch:
+                newer = self._opened(claim)
+                if pen is not None:
+                    pen.close()
+                pen = self._open[claim.key] = newer
+        if pen.epoch != claim.epoch:
+            raise OwnershipLost(claim.key, claim.epoch)
+        return pen
+
+    def _opened(self, claim: Claim) -> Pen:
+        try:
+            with self._root.reading() as root:
+                if root is None:
+                    raise OwnershipLost(claim.key, claim.epoch)
+                folder = self._root.folder(root, claim.key)
+                try:
+                    return Pen(folder, claim.epoch, self._timeout_s)
+                except BaseException:
+                    folder.files.close(folder.descriptor)
+                    raise
+        except FileNotFoundError:
+            raise OwnershipLost(claim.key, claim.epoch) from None
+
+    def drop(self, claim: Claim) -> None:
+        """Close the journal of a claim that was given up."""
+        with self._lock:
+            pen = self._open.get(claim.key)
+            if pen is None or pen.epoch != claim.epoch:
+                return
+            del self._open[claim.key]
+        pen.close()
+
+    def close(self) -> None:
+        """Close all journals; they are opened again when they are used."""
+        with self._lock:
+            pens, self._open = self._open, {}
+        for pen in pens.values():
+            pen.close()
+
+    def abandon(self) -> None:
+        """Close what a forked child inherited: as long as it is open there, a dead parent's lock is held."""
+        pens, self._open, self._lock = self._open, {}, threading.Lock()
+        for pen in pens.values():
+            pen.abandon()
+
+
+_all: weakref.WeakSet[Pens] = weakref.WeakSet()
+
+
+def _abandon_all() -> None:
+    for pens in _all:
+        pens.abandon()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_abandon_all)

@@ -1,0 +1,101 @@
+"""What a directory holds, for those who only read: nothing is made, locked or written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+from flowbook.exceptions import Damaged, NewerSchema, NotFound
+from flowbook.persistence.backend import FlowRecords, FlowSummary
+from flowbook.persistence.directory.folder import Folder
+from flowbook.persistence.directory.journal import Header
+from flowbook.persistence.directory.names import unquoted
+from flowbook.persistence.directory.root import Root
+
+FLOWS: Final = "flow"
+"""The folder of the keys ``flow:…``."""
+
+DAMAGED: Final = "DAMAGED"
+"""The state that is told of a flow whose records cannot be read."""
+
+_NEAR_NAMES: Final = 100
+_READ_AGAIN: Final = 100
+
+
+def records_of(root: Root, flow: str, kinds: Sequence[str] | None) -> FlowRecords:
+    """Return the records of a flow, of these kinds or of all. Raises NotFound and Damaged."""
+    with root.reading() as directory:
+        if directory is None:
+            raise NotFound("run", flow)
+        try:
+            with root.key(directory, f"flow:{flow}") as folder:
+                contents, _ = folder.read()
+                waiting = folder.requests(contents.answered)
+        except FileNotFoundError:
+            raise not_found(root, directory, flow) from None
+        if not contents.rows.get("flow"):
+            raise not_found(root, directory, flow)
+    rows, appended = contents.rows, contents.appended
+    if waiting:
+        rows["request"] = {request: dict(row) for request, row in waiting.items()}
+    return FlowRecords(flow, _only(rows, kinds), _only(appended, kinds))
+
+
+def _only(records: Mapping[str, Any], kinds: Sequence[str] | None) -> Mapping[str, Any]:
+    return records if kinds is None else {kind: of_kind for kind, of_kind in records.items() if kind in kinds}
+
+
+def not_found(root: Root, directory: int, flow: str) -> NotFound:
+    """Return the error that names the flow, and those that are there."""
+    known: list[str] = []
+    with suppress(FileNotFoundError), root.kind(directory, FLOWS) as flows:
+        known = [text for text in map(unquoted, root.files.names(flows)[:_NEAR_NAMES]) if text is not None]
+    return NotFound("run", flow, [name for name in known if name != flow])
+
+
+def summaries_in(root: Root, directory: int, prefix: str) -> Iterator[FlowSummary]:
+    """Yield the summaries of the flows whose ids begin with ``prefix``; of a damaged one only that it is."""
+    try:
+        with root.kind(directory, FLOWS) as flows:
+            for name in root.files.names(flows):
+                flow = unquoted(name)
+                found = _summary(root, flows, name, flow) if flow is None or flow.startswith(prefix) else None
+                if found is not None:
+                    yield found
+    except FileNotFoundError:
+        return
+
+
+def _summary(root: Root, flows: int, name: str, flow: str | None) -> FlowSummary | None:
+    """Return the summary of the flow in a folder; None when there is none, any more or yet."""
+    key = None if flow is None else f"flow:{flow}"
+    for _ in range(_READ_AGAIN):
+        try:
+            descriptor = root.files.folder(flows, name)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        try:
+            found = Folder(root.files, descriptor, f"{root.path}/{FLOWS}/{name}", key).summary()
+            return None if found is None else _summary_of(*found)
+        except FileNotFoundError:
+            continue  # its journals were summed up meanwhile
+        except (Damaged, NewerSchema):
+            break
+        finally:
+            root.files.close(descriptor)
+    return FlowSummary(flow or name, "", "", DAMAGED, 0.0, 0.0, 0)
+
+
+def _summary_of(header: Header, row: Mapping[str, Any]) -> FlowSummary:
+    return FlowSummary(
+        header.key.partition(":")[2],
+        row.get("book", ""),
+        row.get("name", ""),
+        row.get("state", ""),
+        row.get("created_at", 0.0),
+        row.get("updated_at", 0.0),
+        row.get("atoms", 0),
+        header.owner,
+        header.since if header.owner is not None else None,
+    )
