@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 _LOCK_BITS = 62  # an offset in a file is a signed number of 64 bits
+_PID_BITS = 31
 _LOCK_ATTEMPTS = 200
 _LOCK_PAUSE_S = 0.005
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
@@ -60,6 +61,8 @@ class Owner:
             raise ValueError(f"not an owner: {row!r}") from error
         if not all(type(getattr(owner, name)) is kind for name, kind in _FIELD_TYPES.items()):
             raise ValueError(f"not an owner: {row!r}")
+        if not (0 <= owner.pid < 1 << _PID_BITS and 0 <= owner.lock < 1 << _LOCK_BITS):
+            raise ValueError(f"not an owner: its pid or lock is out of bounds: {row!r}")
         return owner
 
 

@@ -1,13 +1,14 @@
-"""What an atom costs: declared, compiled, run in memory and on SQLite, in chains and fans of no-op tasks.
+"""What an atom costs: declared, compiled, run in memory, in a directory and on SQLite, in chains and fans.
 
-Sizes and kinds are interleaved and medians shown, so that a noisy machine disturbs all alike. Commits are counted
-first: seconds are of this machine, commits are of the design. ``python tools/bench/spine.py --help`` tells the options.
+The tasks do nothing. Sizes and kinds are interleaved and medians shown, so that a noisy machine disturbs all alike.
+Commits and syncs are counted: seconds are of this machine, counts are of the design. ``--help`` tells the options.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sqlite3
 import statistics
 import tempfile
@@ -16,10 +17,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from flowbook import Flow, LinearFlow, Task, UnorderedFlow, engines
 from flowbook.flows.compilation import compile_flow
-from flowbook.persistence import fetch
+from flowbook.persistence import Backend, fetch
+from flowbook.persistence.directory.backend import DirectoryBackend
+from flowbook.persistence.directory.files import LocalFiles
 
 SHAPES: dict[str, Callable[[str], Flow]] = {"chain": LinearFlow, "fan": UnorderedFlow}
 
@@ -31,20 +35,49 @@ class NoOp(Task):
         """Return nothing."""
 
 
+class Measured(NamedTuple):
+    """What one round took; ``syncs`` are counted where every file call is ours."""
+
+    seconds: float
+    commits: int = 0
+    syncs: int | None = None
+
+
+NOTHING = Measured(0.0)
+
+
+class SeenFiles(LocalFiles):
+    """Remembers what is written, and counts how often the disk was waited for."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+        self.syncs = 0
+
+    def write(self, file: int, data: bytes, at: int) -> None:
+        """Write, and remember."""
+        self.lines.append(data)
+        super().write(file, data, at)
+
+    def sync(self, descriptor: int) -> None:
+        """Wait for the disk, and count."""
+        self.syncs += 1
+        super().sync(descriptor)
+
+
 @dataclass
 class Case:
-    """One thing that is measured: seconds of each round, and commits of the last."""
+    """One thing that is measured: seconds of each round; commits and waits for the disk of the last."""
 
     name: str
     atoms: int
-    measure: Callable[[], tuple[float, int]]
+    measure: Callable[[], Measured]
     seconds: list[float]
-    commits: int = 0
+    last: Measured = NOTHING
 
     def round(self) -> None:
         """Measure once more."""
-        seconds, self.commits = self.measure()
-        self.seconds.append(seconds)
+        self.last = self.measure()
+        self.seconds.append(self.last.seconds)
 
     @property
     def us_per_atom(self) -> float:
@@ -57,32 +90,61 @@ def flow_of(shape: str, atoms: int) -> Flow:
     return SHAPES[shape](shape).add(*[NoOp(f"t{i}") for i in range(atoms)])
 
 
-def compiling(shape: str, atoms: int) -> tuple[float, int]:
+def compiling(shape: str, atoms: int) -> Measured:
     """Return the seconds that declaring and compiling take, the networkx graph not included."""
     began = time.perf_counter()
     compile_flow(flow_of(shape, atoms), ())
-    return time.perf_counter() - began, 0
+    return Measured(time.perf_counter() - began)
 
 
-def drawing(shape: str, atoms: int) -> tuple[float, int]:
+def drawing(shape: str, atoms: int) -> Measured:
     """Return the seconds that the networkx graph of a compiled flow takes."""
     compilation = compile_flow(flow_of(shape, atoms), ())
     began = time.perf_counter()
     assert len(compilation.graph) == atoms
-    return time.perf_counter() - began, 0
+    return Measured(time.perf_counter() - began)
 
 
-def running(shape: str, atoms: int, engine: str, url: str) -> tuple[float, int]:
+def running(shape: str, atoms: int, engine: str, url: str) -> Measured:
     """Return the seconds and commits of a run, claim and release included, loading excluded."""
     with tempfile.TemporaryDirectory() as folder, fetch(url.format(folder=folder)) as backend:
+        return _running(shape, atoms, engine, backend)
+
+
+def in_directory(shape: str, atoms: int, engine: str) -> Measured:
+    """Return the seconds, commits and syncs of a run in a directory, claim, release and snapshot included."""
+    files = SeenFiles()
+    with tempfile.TemporaryDirectory() as folder, DirectoryBackend(f"dir:{folder}", files=files) as backend:
         backend.open()
-        loaded = engines.load(flow_of(shape, atoms), backend=backend, engine=engine)
+        files.syncs = 0
+        return _running(shape, atoms, engine, backend)._replace(syncs=files.syncs)
+
+
+def _running(shape: str, atoms: int, engine: str, backend: Backend) -> Measured:
+    backend.open()
+    loaded = engines.load(flow_of(shape, atoms), backend=backend, engine=engine)
+    began = time.perf_counter()
+    loaded.run()
+    return Measured(time.perf_counter() - began, loaded.storage.commits)
+
+
+def appending(atoms: int) -> Measured:
+    """Return the seconds of a durable chain's lines, the very same, appended and synced one by one and nothing else."""
+    files = SeenFiles()
+    with tempfile.TemporaryDirectory() as folder, DirectoryBackend(f"dir:{folder}/runs", files=files) as backend:
+        _running("chain", atoms, "serial", backend)
+        lines = [line for line in files.lines if b'"seq":' in line]
+        file = os.open(f"{folder}/bare", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         began = time.perf_counter()
-        loaded.run()
-        return time.perf_counter() - began, loaded.storage.commits
+        for line in lines:
+            os.write(file, line)
+            os.fdatasync(file)
+        seconds = time.perf_counter() - began
+        os.close(file)
+    return Measured(seconds, len(lines), len(lines))
 
 
-def bare(atoms: int) -> tuple[float, int]:
+def bare(atoms: int) -> Measured:
     """Return the seconds of the statements of a durable chain with the sqlite3 module and no engine."""
     row = '{"state":"SUCCESS","attempt":1,"started_at":1700000000.0,"result":null}'
     with tempfile.TemporaryDirectory() as folder:
@@ -103,7 +165,7 @@ def bare(atoms: int) -> tuple[float, int]:
             db.execute("commit")
         seconds = time.perf_counter() - began
         db.close()
-        return seconds, atoms
+        return Measured(seconds, atoms)
 
 
 def cases_of(sizes: list[int], durable: int) -> list[Case]:
@@ -112,7 +174,7 @@ def cases_of(sizes: list[int], durable: int) -> list[Case]:
     url = "sqlite:///{folder}/runs.db"
     for shape in SHAPES:
         for atoms in sizes:
-            kinds: dict[str, Callable[[], tuple[float, int]]] = {
+            kinds: dict[str, Callable[[], Measured]] = {
                 f"{shape}, declare and compile": partial(compiling, shape, atoms),
                 f"{shape}, networkx graph": partial(drawing, shape, atoms),
                 f"{shape}, memory, serial": partial(running, shape, atoms, "serial", "memory:"),
@@ -122,7 +184,10 @@ def cases_of(sizes: list[int], durable: int) -> list[Case]:
         for engine in ("serial", "parallel"):
             name = f"{shape}, sqlite, {engine}"
             cases.append(Case(name, durable, partial(running, shape, durable, engine, url), []))
+            name = f"{shape}, directory, {engine}"
+            cases.append(Case(name, durable, partial(in_directory, shape, durable, engine), []))
     cases.append(Case("chain, bare sqlite3, same statements", durable, partial(bare, durable), []))
+    cases.append(Case("chain, same lines appended and synced", durable, partial(appending, durable), []))
     return cases
 
 
@@ -139,13 +204,22 @@ def main() -> None:
         for case in cases:
             case.round()
     if asked.json:
-        figures = [{"name": c.name, "atoms": c.atoms, "us": c.us_per_atom, "commits": c.commits} for c in cases]
+        figures = [
+            {"name": c.name, "atoms": c.atoms, "us": c.us_per_atom, "commits": c.last.commits, "syncs": c.last.syncs}
+            for c in cases
+        ]
         print(json.dumps(figures))
         return
-    print(f"{'':38} {'atoms':>7} {'commits/atom':>13} {'us/atom':>9} {'atoms/s':>10}")
+    print(f"{'':38} {'atoms':>7} {'commits/atom':>13} {'syncs/atom':>11} {'us/atom':>9} {'atoms/s':>10}")
     for case in cases:
         us = case.us_per_atom
-        print(f"{case.name:38} {case.atoms:7} {case.commits / case.atoms:13.3f} {us:9.2f} {1e6 / us:10.0f}")
+        syncs = "" if case.last.syncs is None else f"{case.last.syncs / case.atoms:.3f}"
+        commits = f"{case.last.commits / case.atoms:.3f}"
+        print(f"{case.name:38} {case.atoms:7} {commits:>13} {syncs:>11} {us:9.2f} {1e6 / us:10.0f}")
+    costs = {case.name: case.us_per_atom for case in cases}
+    print()
+    for name, least in (("sqlite", "bare sqlite3, same statements"), ("directory", "same lines appended and synced")):
+        print(f"chain, {least} / {name}, serial: {costs[f'chain, {least}'] / costs[f'chain, {name}, serial']:.2f}")
     print(f"\n{'cost at the largest size / at the smallest':38}")
     for name in dict.fromkeys(case.name for case in cases):
         same = [case for case in cases if case.name == name]

@@ -32,7 +32,7 @@ from flowbook.persistence.directory.journal import Header, changes_text
 from flowbook.persistence.directory.names import epoch_name
 from flowbook.persistence.directory.pen import Pen, Pens
 from flowbook.persistence.directory.reading import records_of, summaries_in
-from flowbook.persistence.directory.root import LIVING, Root
+from flowbook.persistence.directory.root import Root
 from flowbook.persistence.finding import chosen
 from flowbook.persistence.inspection import Finding
 from flowbook.persistence.options import Options
@@ -110,7 +110,7 @@ class DirectoryBackend(Backend):
     def claim(self, key: str, owner: Owner, *, lease_s: float, take_over: bool = False) -> Claim:
         """Return a claim with a raised epoch: who first gives its journal a name has it."""
         with self._translated(), self._root.writing() as root:
-            self._alive().hold()
+            self._alive(root).hold()
             while True:
                 pen = self._try_claim(root, key, owner, lease_s, take_over=take_over)
                 if pen is not None:
@@ -121,10 +121,11 @@ class DirectoryBackend(Backend):
         """Return the open journal of a new epoch; None when somebody else was quicker."""
         folder = self._root.folder(root, key, create=True)
         try:
+            epochs = folder.epochs()
             if not take_over:
-                self._refuse_if_owned(folder, key, claimant=owner)
-            epoch = self._begin(root, folder, key, owner, lease_s)
-            if epoch is not None:
+                self._refuse_if_owned(root, folder, key, epochs, claimant=owner)
+            epoch = self._begin(root, folder, key, epochs, owner, lease_s)
+            if epoch is not None and self._root.is_at_its_name(root, key, folder):
                 return Pen(folder, epoch, self._timeout_s)
         except FileNotFoundError:  # the run was destroyed meanwhile
             pass
@@ -134,34 +135,41 @@ class DirectoryBackend(Backend):
         self._files.close(folder.descriptor)
         return None
 
-    def _begin(self, root: int, folder: Folder, key: str, owner: Owner, lease_s: float) -> int | None:
-        """Return the epoch of a new journal that goes on from what there is; None when its number was taken."""
-        epochs = folder.epochs()
+    def _begin(
+        self, root: int, folder: Folder, key: str, epochs: Sequence[int], owner: Owner, lease_s: float
+    ) -> int | None:
+        """Return the epoch of a new journal, next to those that were seen; None when somebody else took its number."""
         if not epochs:
             self._root.sync_way(root, key)
+        base, is_final = folder.measured(epochs)  # damage is found before anything is made
         epoch = (epochs[0] if epochs else self._root.height(root)) + 1
         now = self._clock.now()
         header = Header(key, epoch, owner, now, now + lease_s)
         if not folder.publish(epoch_name(epoch), [header.document()]):
             return None
-        folder.go_on_from(folder.measured(epoch), epoch)
+        if not is_final:
+            base, _ = folder.measured(epochs)  # from here on nobody adds to it that is acknowledged
+        folder.go_on_from(base, epoch)
         return epoch
 
-    def _refuse_if_owned(self, folder: Folder, key: str, claimant: Owner | None) -> None:
+    def _refuse_if_owned(
+        self, root: int, folder: Folder, key: str, epochs: Sequence[int], claimant: Owner | None
+    ) -> None:
         """Raise FlowOwned when a living owner other than ``claimant`` has the newest journal."""
-        for epoch in folder.epochs()[:1]:
+        for epoch in epochs[:1]:
             header = folder.header(epoch)
             owner = header.owner
             if owner is None or owner == claimant:
                 return
-            alive = owner == current_owner() or self._alive().is_alive(owner)
+            alive = owner == current_owner() or self._alive(root).is_alive(owner)
             now, until = self._clock.now(), folder.journal(epoch)[0].lease_until
             if alive or (alive is None and until > now):
                 raise FlowOwned(key, str(owner), to_text(header.since), max(0.0, until - now))
 
-    def _alive(self) -> LivenessFile:
+    def _alive(self, root: int) -> LivenessFile:
+        path = self._root.living(root)
         if self._living is None:
-            self._living = LivenessFile(f"{self.path}/{LIVING}")
+            self._living = LivenessFile(path)
         return self._living
 
     def commit(self, claim: Claim, changes: Sequence[Change], *, fence: Fence = Fence.SEQ) -> Claim:
@@ -206,12 +214,12 @@ class DirectoryBackend(Backend):
         with self._translated():
             records_of(self._root, flow, ("flow",))
             with self._root.writing() as root, self._root.key(root, key) as folder:
-                self._refuse_if_owned(folder, key, claimant=None)
+                self._refuse_if_owned(root, folder, key, folder.epochs(), claimant=None)
             claim = self.claim(key, current_owner(), lease_s=0)
             try:
                 with self._root.writing() as root:
                     self._root.raise_height(root, claim.epoch)
-                    self._root.destroy(root, key)
+                    self._root.destroy(root, key, claim.epoch)
             except BaseException:
                 with suppress(Exception):
                     self.renew(claim, lease_s=0)

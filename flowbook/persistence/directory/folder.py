@@ -22,8 +22,6 @@ from flowbook.persistence.directory.journal import (
     Header,
     Journal,
     Reader,
-    changes_text,
-    commit_document,
 )
 from flowbook.persistence.directory.lines import BrokenLine, Line, framed, line_around, lines_in
 from flowbook.persistence.directory.names import epoch_name, epoch_of, request_name, request_of
@@ -108,9 +106,18 @@ class Folder:
     def header(self, epoch: int) -> Header:
         """Return what the first line of a journal says."""
         name = epoch_name(epoch)
-        for line in lines_in_beginning(self.data(name, _BEGINNING), self.reader, name):
-            return self.reader.header(self.reader.document(line, name), name, epoch)
-        raise self.reader.damaged(name, "its first line is missing")
+        with self.opened(name) as file:
+            lines, _ = self._first_lines(file, name, 1, self.files.size(file))
+        return self.reader.begun(lines, name, epoch, whole=False).header
+
+    def _first_lines(self, file: int, name: str, count: int, size: int) -> tuple[list[Line], bytes]:
+        """Return the first lines of a file's first ``size`` bytes, and what was read to find them."""
+        data = self.files.read(file, 0, min(size, _BEGINNING))
+        lines = list(islice(lines_in_beginning(data, self.reader, name), count))
+        if len(lines) < count and len(data) < size:
+            data = self.files.read(file, 0, size)
+            lines = list(islice(lines_in_beginning(data, self.reader, name), count))
+        return lines, data
 
     def requests(self, answered: Iterable[str] = ()) -> dict[str, Row]:
         """Return the requests that wait, oldest first; one that is being written is not there yet."""
@@ -148,14 +155,13 @@ class Folder:
         name = epoch_name(epoch)
         with self.opened(name) as file:
             size = self.files.size(file) if size is None else size
-            data = self.files.read(file, 0, min(size, _BEGINNING))
-            lines = list(islice(lines_in_beginning(data, self.reader, name), 3))
+            lines, data = self._first_lines(file, name, 3, size)
             journal = self.reader.begun(lines[:2], name, epoch)
             if len(lines) == 3 and journal.header.owner is None:
                 return journal, self._flow_change_in(lines[2], name)
             data += self.files.read(file, len(data), size - len(data))
-        position = data.rfind(b"\n")  # behind it is a torn tail
-        while (position := data.rfind(FLOW_MARK, 0, max(position, 0))) >= 0:
+        position = len(data)
+        while (position := data.rfind(FLOW_MARK, 0, position)) >= 0:
             try:
                 change = self._flow_change_in(line_around(data, position), name)
             except BrokenLine as error:
@@ -164,8 +170,10 @@ class Folder:
                 return journal, change
         return journal, []
 
-    def _flow_change_in(self, line: Line, name: str) -> list[Any]:
+    def _flow_change_in(self, line: Line | None, name: str) -> list[Any]:
         """Return the newest change of a ``flow`` record in a line, or nothing."""
+        if line is None:
+            return []
         changes = (change for change in self.reader.changes([line], name) if change[1] == "flow")
         return next((change for change in reversed(list(changes)) if change[0] != "append"), [])
 
@@ -196,34 +204,36 @@ class Folder:
 
     def snapshot(self, header: Header, contents: Contents) -> bool:
         """Sum up all records in a journal of their own; return whether its epoch was still free."""
-        records = [commit_document(None, changes_text([change], None)) for change in contents.changes()]
+        records = list(contents.documents())
         lines = [header.document(), Base(None, 0, len(records)).document(), *records]
         if not self.publish(epoch_name(header.epoch), lines):
             return False
         self.files.sync(self.descriptor)
         return True
 
-    def measured(self, epoch: int) -> Base:
-        """Return what a journal of ``epoch`` goes on from; all of that is on stable storage."""
-        for older in self.epochs():
-            if older >= epoch:
-                continue
+    def measured(self, epochs: Iterable[int]) -> tuple[Base, bool]:
+        """Return what a new journal goes on from, and whether nobody can add to that; it is on stable storage."""
+        for older in epochs:
             with self.opened(epoch_name(older)) as file:
                 data = self.files.read(file, 0, self.files.size(file))
                 journal, _ = self.reader.journal(data, epoch_name(older), older)
                 if journal.base is not None:
-                    if journal.header.owner is not None:
+                    is_snapshot = journal.header.owner is None
+                    if not is_snapshot:
                         self.files.sync(file)  # its writer may have died before it did so
-                    return Base(older, journal.end, 0)
-        return Base(None, 0, 0)
+                    return Base(older, journal.end, 0), is_snapshot
+        return Base(None, 0, 0), False
 
     def go_on_from(self, base: Base, epoch: int) -> None:
-        """Finish a new journal by what it goes on from: it counts from now on, and durably."""
+        """Finish a new journal by what it goes on from: it counts from now on, and durably.
+
+        The names in the folder are synced first: a journal that counts must not outlive the one that it goes on from.
+        """
+        self.files.sync(self.descriptor)
         with self.opened(epoch_name(epoch), write=True) as file:
             header = next(lines_in(self.files.read(file, 0, self.files.size(file))))
             self.files.write(file, framed(base.document(), header.crc)[0], header.end)
             self.files.sync(file)
-        self.files.sync(self.descriptor)
 
     def forget_requests(self, answered: Iterable[str]) -> None:
         """Remove requests that were answered: a journal that says so may be removed afterwards."""
@@ -251,18 +261,28 @@ class Folder:
         return True
 
     def clear(self, epoch: int) -> None:
-        """Remove journals older than a snapshot, and what was to become one; what stays does no harm."""
-        for name in sorted(self.files.names(self.descriptor)):
-            made_for = epoch_of(name.partition(".jsonl.")[0] + ".jsonl" if name.endswith(NEW) else name)
-            if made_for is not None and (made_for < epoch or (made_for == epoch and name.endswith(NEW))):
-                with suppress(FileNotFoundError):
-                    self.files.remove(self.descriptor, name)
+        """Remove journals older than a snapshot, the oldest first, and what was to become one.
+
+        What stays does no harm.
+        """
+        for made_for, name in self._by_epoch():
+            if 0 <= made_for < epoch or (made_for == epoch and name.endswith(NEW)):
+                self._remove(name)
 
     def empty(self) -> None:
         """Remove all files, older journals first."""
-        for name in sorted(self.files.names(self.descriptor)):
-            with suppress(FileNotFoundError):
-                self.files.remove(self.descriptor, name)
+        for _, name in self._by_epoch():
+            self._remove(name)
+
+    def _by_epoch(self) -> list[tuple[int, str]]:
+        """Return all files by the epoch that they are, or were to be, the journal of; -1 for others."""
+        names = self.files.names(self.descriptor)
+        epochs = (epoch_of(f"{name.partition('.')[0]}.jsonl") for name in names)
+        return sorted((-1 if epoch is None else epoch, name) for epoch, name in zip(epochs, names, strict=True))
+
+    def _remove(self, name: str) -> None:
+        with suppress(FileNotFoundError):
+            self.files.remove(self.descriptor, name)
 
 
 def lines_in_beginning(data: bytes, reader: Reader, name: str) -> Iterator[Line]:

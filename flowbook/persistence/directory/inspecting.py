@@ -10,9 +10,9 @@ from typing import Final
 
 from flowbook.exceptions import Damaged, NewerSchema
 from flowbook.persistence.directory.folder import NEW, Folder
-from flowbook.persistence.directory.names import epoch_of
+from flowbook.persistence.directory.names import TRASH, epoch_of
 from flowbook.persistence.directory.reading import FLOWS
-from flowbook.persistence.directory.root import TRASH, Root
+from flowbook.persistence.directory.root import Root
 from flowbook.persistence.inspection import Finding, Level
 
 _OF_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO

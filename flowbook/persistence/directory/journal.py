@@ -12,14 +12,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flowbook.exceptions import Damaged, NewerSchema
-from flowbook.persistence.changes import Append, Change, Delete, Put, Row
+from flowbook.exceptions import Damaged, EncodeError, NewerSchema
+from flowbook.persistence.changes import Change, Delete, Row
 from flowbook.persistence.directory.lines import BrokenLine, Line, lines_in
 from flowbook.persistence.owners import Owner
 from flowbook.persistence.texts import text_of
 
 FORMAT: Final = 1
 """Raised when an older flowbook could misread what a newer one writes."""
+
+LAST_TIME: Final = 253_402_300_799.0
+"""The last second of the year 9999: no time is later."""
 
 FLOW_MARK: Final = b'","flow",'
 """Where this stands in a line, the line may put or delete a ``flow`` record."""
@@ -36,19 +39,15 @@ class Header:
     lease_until: float
 
     def document(self) -> str:
-        """Return the header as the text of its line."""
-        return json.dumps(
-            {
-                "logbook": "directory",
-                "format": FORMAT,
-                "key": self.key,
-                "epoch": self.epoch,
-                "owner": None if self.owner is None else self.owner.to_row(),
-                "since": self.since,
-                "lease_until": self.lease_until,
-            },
-            separators=(",", ":"),
-        )
+        """Return the header as the text of its line. Raises EncodeError for a key that JSON cannot hold."""
+        owner = None if self.owner is None else self.owner.to_row()
+        more = {
+            "epoch": self.epoch,
+            "owner": owner,
+            "since": self.since,
+            "lease_until": min(self.lease_until, LAST_TIME),
+        }
+        return f'{{"logbook":"directory","format":{FORMAT},"key":{_string(self.key)},{_ascii(more)[1:]}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +84,16 @@ def _text(change: Change, limit_bytes: int | None) -> str:
 
 
 def _string(text: str) -> str:
-    return _readable(text) if text.isprintable() else _ascii(text)  # what cannot be printed may not be UTF-8 either
+    if text.isprintable():
+        return _readable(text)
+    written = _ascii(text)  # what cannot be printed may not be UTF-8 either
+    if json.loads(written) != text:
+        raise EncodeError(f"{text!r}", "JSON takes two surrogates for one character")
+    return written
 
 
-_readable: Final = json.JSONEncoder(ensure_ascii=False).encode
-_ascii: Final = json.JSONEncoder().encode
+_readable: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_ascii: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def lease_document(lease_until: float) -> str:
@@ -129,16 +133,18 @@ class Reader:
         journal = self.begun(lines[:2], name, epoch)
         kept = lines[2:]
         self.go_on(journal, kept, name)
-        if journal.header.owner is None and (journal.base is None or journal.commits != journal.base.records):
+        if journal.base is not None and journal.header.owner is None and journal.commits != journal.base.records:
             raise self.damaged(name, f"records are missing, or there are too many: {journal.commits}")
         return journal, kept
 
-    def begun(self, lines: Sequence[Line], name: str, epoch: int) -> Journal:
-        """Return a journal of which the first lines were read."""
+    def begun(self, lines: Sequence[Line], name: str, epoch: int, *, whole: bool = True) -> Journal:
+        """Return a journal of which the first two lines were read, or with ``whole=False`` perhaps only the first."""
         if not lines:
             raise self.damaged(name, "its first line is missing")
         header = self.header(self.document(lines[0], name), name, epoch)
-        base = self._base(self.document(lines[1], name), name) if len(lines) > 1 else None
+        base = self._base(self.document(lines[1], name), name, epoch) if len(lines) > 1 else None
+        if whole and base is None and header.owner is None:
+            raise self.damaged(name, "all but its first line is missing")
         return Journal(header, base, lease_until=header.lease_until, end=lines[-1].end, crc=lines[-1].crc)
 
     def go_on(self, journal: Journal, lines: Iterable[Line], name: str) -> None:
@@ -150,19 +156,21 @@ class Reader:
                 if not number.isdigit() or int(number) != journal.seq + 1:
                     raise self.damaged(name, f"commit {journal.seq + 1} is missing before byte {line.end}")
                 journal.seq += 1
-            elif text.startswith(b'"lease_until":'):
-                journal.lease_until = self._number(self.document(line, name), "lease_until", name)
-                journal.commits -= 1
-            journal.commits += 1
+                journal.commits += 1
+            elif text.startswith(_CHANGES):
+                journal.commits += 1
+            else:
+                journal.lease_until = self._time(self.document(line, name), "lease_until", name)
             journal.end, journal.crc = line.end, line.crc
 
     def changes(self, lines: Iterable[Line], name: str) -> Iterator[list[Any]]:
         """Yield the changes in the commits among ``lines``, as lists of verb, kind, key and row."""
         for line in lines:
-            for change in self.document(line, name).get("changes", ()):
-                if not _is_change(change):
-                    raise self.damaged(name, f"no change of a record before byte {line.end}")
-                yield change
+            document = self.document(line, name)
+            changes = document.get("changes", [] if "lease_until" in document else None)
+            if not isinstance(changes, list) or not all(map(_is_change, changes)):
+                raise self.damaged(name, f"the line before byte {line.end} says no changes of records")
+            yield from changes
 
     def document(self, line: Line, name: str) -> dict[str, Any]:
         """Return what a line says."""
@@ -184,7 +192,8 @@ class Reader:
         if type(form) is int and form > FORMAT:
             raise NewerSchema(f"{self._where}/{name}", f"its format is {form}, this version knows {FORMAT}")
         owner, key = document.get("owner"), document.get("key")
-        if form != FORMAT or not isinstance(key, str) or document.get("epoch") != epoch:
+        is_ours = type(form) is int and form == FORMAT and isinstance(key, str)
+        if not is_ours or type(document.get("epoch")) is not int or document["epoch"] != epoch:
             raise self.damaged(name, "its first line is not that of a journal of this epoch")
         if self._key not in (None, key):
             raise self.damaged(name, f"it belongs to {key!r}")
@@ -192,23 +201,23 @@ class Reader:
             whose = None if owner is None else Owner.from_row(owner)
         except (TypeError, ValueError) as error:
             raise self.damaged(name, str(error)) from error
-        since, lease_until = (self._number(document, field, name) for field in ("since", "lease_until"))
-        return Header(key, epoch, whose, since, lease_until)
+        since, lease_until = (self._time(document, field, name) for field in ("since", "lease_until"))
+        return Header(str(key), epoch, whose, since, lease_until)
 
-    def _base(self, document: dict[str, Any], name: str) -> Base:
+    def _base(self, document: dict[str, Any], name: str, epoch: int) -> Base:
         base, records = document.get("base", ""), document.get("records")
         if base is None and type(records) is int:
             return Base(None, 0, records)
         if isinstance(base, dict) and type(records) is int:
-            epoch, size = base.get("epoch"), base.get("size")
-            if type(epoch) is int and type(size) is int:
-                return Base(epoch, size, records)
+            older, size = base.get("epoch"), base.get("size")
+            if type(older) is int and type(size) is int and 0 <= older < epoch:
+                return Base(older, size, records)
         raise self.damaged(name, "its second line does not say what it goes on from")
 
-    def _number(self, document: dict[str, Any], field: str, name: str) -> float:
+    def _time(self, document: dict[str, Any], field: str, name: str) -> float:
         value = document.get(field)
-        if type(value) not in (int, float):
-            raise self.damaged(name, f"{field} is no number")
+        if type(value) not in (int, float) or not 0 <= document[field] <= LAST_TIME:
+            raise self.damaged(name, f"{field} is no time")
         return float(document[field])
 
     def damaged(self, name: str, reason: str) -> Damaged:
@@ -216,6 +225,7 @@ class Reader:
         return Damaged(f"{self._where}/{name}", reason)
 
 
+_CHANGES: Final = b'"changes":'
 _VERBS: Final = {"put": 4, "append": 4, "delete": 3}
 
 
@@ -240,29 +250,41 @@ class Contents:
 
     def take(self, changes: Iterable[list[Any]]) -> None:
         """Make changes, in their order."""
-        for change in changes:
-            match change:
-                case ["put", kind, key, row]:
-                    self.rows.setdefault(kind, {})[key] = row
-                case ["append", kind, key, row]:
-                    self.appended.setdefault(kind, {}).setdefault(key, []).append(row)
-                case [_, kind, key]:
-                    self._forget(kind, key)
+        for verb, kind, key, *row in changes:
+            if verb == "put":
+                self.rows.setdefault(kind, {})[key] = row[0]
+            elif verb == "append":
+                self.appended.setdefault(kind, {}).setdefault(key, []).append(row[0])
+            else:
+                self._forget(kind, key)
 
     def _forget(self, kind: str, key: str) -> None:
-        for records in (self.rows, self.appended):
-            of_kind = records.get(kind, {})
-            of_kind.pop(key, None)
-            if not of_kind:
-                records.pop(kind, None)
+        _take_out(self.rows, kind, key)
+        _take_out(self.appended, kind, key)
         if kind == "request":
             self.answered.add(key)
 
-    def changes(self) -> Iterator[Change]:
-        """Yield what writes these records anew, the ``flow`` record first."""
+    def documents(self) -> Iterator[str]:
+        """Yield lines that write these records anew, one for each, the ``flow`` record first."""
         for kind in sorted(self.rows, key=lambda kind: kind != "flow"):
             for key, row in self.rows[kind].items():
-                yield Put(kind, key, row)
+                yield _record(["put", kind, key, row])
         for kind, of_kind in self.appended.items():
             for key, many in of_kind.items():
-                yield from (Append(kind, key, row) for row in many)
+                yield from (_record(["append", kind, key, row]) for row in many)
+
+
+def _take_out(records: dict[str, Any], kind: str, key: str) -> None:
+    of_kind = records.get(kind, {})
+    of_kind.pop(key, None)
+    if not of_kind:
+        records.pop(kind, None)
+
+
+def _record(change: list[Any]) -> str:
+    text = _readable({"changes": [change]})
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _ascii({"changes": [change]})
+    return text

@@ -73,17 +73,14 @@ def lines_in(data: bytes, *, at: int = 0, crc: int = 0) -> Iterator[Line]:
         yield Line(at + position, crc, text)
 
 
-def line_around(data: bytes, position: int) -> Line:
-    """Return the line in which ``position`` of a file's first ``data`` lies, without reading those before it.
+def line_around(data: bytes, position: int) -> Line | None:
+    """Return the line of a file's ``data`` in which ``position`` lies, without reading those before it.
 
-    It trusts the checksum that the line before says of itself. Raises BrokenLine, for an unfinished line too.
+    None in a torn tail. It trusts the checksum that the line before says of itself. Raises BrokenLine.
     """
-    start, end = data.rfind(b"\n", 0, position) + 1, data.find(b"\n", position) + 1
+    start = data.rfind(b"\n", 0, position) + 1
     before = _FRAME.match(data, data.rfind(b"\n", 0, start - 1) + 1) if start else None
-    crc = int(before[1], 16) if before else 0
-    for line in lines_in(data[start:end], at=start, crc=crc):
-        return line
-    raise BrokenLine(start)
+    return next(lines_in(data[start:], at=start, crc=int(before[1], 16) if before else 0), None)
 
 
 def is_torn(rest: bytes, at: int) -> bool:

@@ -14,19 +14,29 @@ from typing import Final
 LONGEST: Final = 200
 """More characters no name has; file systems take 255."""
 
+MARK: Final = "logbook.json"
+LIVING: Final = "living"
+TRASH: Final = "trash"
+DESTROYED: Final = "destroyed"
+OURS: Final = frozenset({MARK, LIVING, TRASH, DESTROYED})
+"""What lies beside the folders of the kinds of keys."""
+
 _KEPT: Final = 120
 _DIGEST: Final = 40
 _SAFE: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
 _EMPTY: Final = "%"
 _CODE: Final = re.compile(rb"%([0-9A-F]{2})")
-_EPOCH: Final = re.compile(r"epoch-(\d{6,18})\.jsonl")
-_REQUEST: Final = re.compile(r"request-(\d{20})\.json")
+_EPOCH: Final = re.compile(r"epoch-([0-9]{6,18})\.jsonl")
+_REQUEST: Final = re.compile(r"request-([0-9]{20})\.json")
 
 
 def folder_names(key: str) -> tuple[str, str]:
     """Return the folder of the key's kind, and the one in it that is the key's: ``flow:r1`` is ``flow``, ``r1``."""
     kind, _, name = key.partition(":")
-    return quoted(kind), quoted(name)
+    kind = quoted(kind)
+    if kind in OURS:
+        kind = f"%{ord(kind[0]):02X}{kind[1:]}"
+    return kind, quoted(name)
 
 
 def quoted(text: str) -> str:
@@ -59,7 +69,7 @@ def epoch_name(epoch: int) -> str:
 def epoch_of(name: str) -> int | None:
     """Return the epoch of a journal's name, or None for another file."""
     match = _EPOCH.fullmatch(name)
-    return int(match[1]) if match else None
+    return int(match[1]) if match and epoch_name(int(match[1])) == name else None
 
 
 def request_name(request: str) -> str:

@@ -143,7 +143,7 @@ class Pen:
         journal = self._journal
         if journal is None:
             journal, _ = reader.journal(files.read(self._file, 0, size), self._name, self.epoch)
-        elif size > journal.end and not self._unsure:
+        elif size > journal.end:
             data = files.read(self._file, journal.end, size - journal.end)
             reader.go_on(journal, lines_in(data, at=journal.end, crc=journal.crc), self._name)
         elif size < journal.end:
@@ -151,7 +151,7 @@ class Pen:
         if size > journal.end or self._unsure:
             self._unsure = True
             files.cut(self._file, journal.end)
-            files.sync(self._file)  # else a power cut could leave the old tail behind the next line
+            files.sync(self._file)  # a whole line may be there that was not; and an old tail must not come back
         self._unsure = False
         self._journal = journal
         return journal
@@ -163,9 +163,7 @@ class Pen:
             files.write(self._file, line, journal.end)
             files.sync(self._file)
         except BaseException:
-            self._unsure = True
-            with suppress(OSError):
-                files.cut(self._file, journal.end)
+            self._unsure = True  # a whole line may count already for a newer owner: it cannot be taken back
             raise
         journal.end += len(line)
         journal.crc = crc

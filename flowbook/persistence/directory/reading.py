@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
@@ -9,8 +10,8 @@ from typing import Any, Final
 from flowbook.exceptions import Damaged, NewerSchema, NotFound
 from flowbook.persistence.backend import FlowRecords, FlowSummary
 from flowbook.persistence.directory.folder import Folder
-from flowbook.persistence.directory.journal import Header
-from flowbook.persistence.directory.names import unquoted
+from flowbook.persistence.directory.journal import LAST_TIME, Header
+from flowbook.persistence.directory.names import folder_names, unquoted
 from flowbook.persistence.directory.root import Root
 
 FLOWS: Final = "flow"
@@ -18,6 +19,9 @@ FLOWS: Final = "flow"
 
 DAMAGED: Final = "DAMAGED"
 """The state that is told of a flow whose records cannot be read."""
+
+_NOT_ITS_OWN: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Errors that would meet any other folder as well."""
 
 _NEAR_NAMES: Final = 100
 _READ_AGAIN: Final = 100
@@ -69,33 +73,46 @@ def summaries_in(root: Root, directory: int, prefix: str) -> Iterator[FlowSummar
 
 def _summary(root: Root, flows: int, name: str, flow: str | None) -> FlowSummary | None:
     """Return the summary of the flow in a folder; None when there is none, any more or yet."""
-    key = None if flow is None else f"flow:{flow}"
+    damaged = FlowSummary(name if flow is None else flow, "", "", DAMAGED, 0.0, 0.0, 0)
     for _ in range(_READ_AGAIN):
         try:
             descriptor = root.files.folder(flows, name)
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return None
+        except NotADirectoryError:
+            return None if flow is None else damaged
         try:
-            found = Folder(root.files, descriptor, f"{root.path}/{FLOWS}/{name}", key).summary()
-            return None if found is None else _summary_of(*found)
+            found = Folder(root.files, descriptor, f"{root.path}/{FLOWS}/{name}", _key(flow)).summary()
+            return None if found is None else _summary_of(*found, name) or damaged
         except FileNotFoundError:
             continue  # its journals were summed up meanwhile
         except (Damaged, NewerSchema):
             break
+        except OSError as error:
+            if error.errno in _NOT_ITS_OWN:
+                raise
+            break
         finally:
             root.files.close(descriptor)
-    return FlowSummary(flow or name, "", "", DAMAGED, 0.0, 0.0, 0)
+    return damaged
 
 
-def _summary_of(header: Header, row: Mapping[str, Any]) -> FlowSummary:
-    return FlowSummary(
-        header.key.partition(":")[2],
-        row.get("book", ""),
-        row.get("name", ""),
-        row.get("state", ""),
-        row.get("created_at", 0.0),
-        row.get("updated_at", 0.0),
-        row.get("atoms", 0),
-        header.owner,
-        header.since if header.owner is not None else None,
+def _key(flow: str | None) -> str | None:
+    return None if flow is None else f"flow:{flow}"
+
+
+def _summary_of(header: Header, row: Mapping[str, Any], folder: str) -> FlowSummary | None:
+    """Return the summary that a ``flow`` record gives; None when it gives none, or lies in another's folder."""
+    book, name, state = (row.get(field, "") for field in ("book", "name", "state"))
+    created_at, updated_at = (row.get(field, 0.0) for field in ("created_at", "updated_at"))
+    atoms = row.get("atoms", 0)
+    is_readable = (
+        all(isinstance(word, str) for word in (book, name, state))
+        and all(type(time) in (int, float) and 0 <= time <= LAST_TIME for time in (created_at, updated_at))
+        and type(atoms) is int
     )
+    if not is_readable or folder_names(header.key) != (FLOWS, folder):
+        return None
+    since = None if header.owner is None else header.since
+    flow = header.key.partition(":")[2]
+    return FlowSummary(flow, book, name, state, created_at, updated_at, atoms, header.owner, since)

@@ -9,16 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final, Literal, overload
 
-from flowbook.exceptions import Damaged, NewerSchema, NotALogbook, NotPossible
+from flowbook.exceptions import Damaged, NewerSchema, NotALogbook, NotPossible, OwnershipLost
 from flowbook.persistence.directory.files import Files
 from flowbook.persistence.directory.folder import Folder, lines_in_beginning
 from flowbook.persistence.directory.journal import FORMAT, Reader
-from flowbook.persistence.directory.names import folder_names
-
-MARK: Final = "logbook.json"
-LIVING: Final = "living"
-TRASH: Final = "trash"
-DESTROYED: Final = "destroyed"
+from flowbook.persistence.directory.names import DESTROYED, LIVING, MARK, TRASH, folder_names
 
 _MARK_SIZE: Final = 4096
 
@@ -94,7 +89,7 @@ class Root:
             form = reader.document(line, MARK).get("format")
             if type(form) is int and form > FORMAT:
                 raise NewerSchema(self.url, f"its format is {form}, this version knows {FORMAT}")
-            if form == FORMAT:
+            if type(form) is int and form == FORMAT:
                 return True
         raise Damaged(self.url, f"{MARK} does not say which format this is")
 
@@ -167,11 +162,26 @@ class Root:
                     with suppress(FileNotFoundError):
                         self.files.remove(folder, name)
 
-    def destroy(self, root: int, key: str) -> None:
-        """Take the folder of a key away, at once and durably, and then empty the trash."""
+    def is_at_its_name(self, root: int, key: str, folder: Folder) -> bool:
+        """Return whether a folder that was opened is still the key's: it may have been destroyed meanwhile."""
+        kind_name, name = folder_names(key)
+        with self.kind(root, kind_name) as kind:
+            return self.files.is_at(kind, name, folder.descriptor)
+
+    def destroy(self, root: int, key: str, epoch: int) -> None:
+        """Take the folder of a key away, at once and durably, and then empty the trash.
+
+        Raises OwnershipLost, with the folder back in its place, when there is a newer journal than that of ``epoch``:
+        who begins one looks afterwards whether the folder is still in its place.
+        """
         kind_name, name = folder_names(key)
         with self.kind(root, kind_name) as kind, self.kind(root, TRASH, create=True) as trash:
-            self.files.move(kind, name, trash, secrets.token_hex(8))
+            thrown = secrets.token_hex(8)
+            self.files.move(kind, name, trash, thrown)
+            with self.kind(trash, thrown) as descriptor:
+                if Folder(self.files, descriptor, self.path, key).epochs()[:1] != [epoch]:
+                    self.files.move(trash, thrown, kind, name)
+                    raise OwnershipLost(key, epoch)
             self.files.sync(kind)
             for one in self.files.names(trash):
                 with suppress(OSError):  # what cannot be removed now is, next time
@@ -181,3 +191,12 @@ class Root:
         with self.kind(trash, name) as descriptor:
             Folder(self.files, descriptor, f"{self.path}/{TRASH}/{name}", None).empty()
         self.files.remove_folder(trash, name)
+
+    def living(self, root: int) -> str:
+        """Return the path of the file in which living processes keep a byte locked. Raises OSError for a link."""
+        try:
+            self.files.close(self.files.open(root, LIVING))
+        except FileNotFoundError:
+            with suppress(FileExistsError):
+                self.files.close(self.files.create(root, LIVING))
+        return f"{self.path}/{LIVING}"
