@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from flowbook.atoms.history import History
 from flowbook.atoms.retry import Decision, Retry
+from flowbook.atoms.signature import definition_of, place_at
 from flowbook.atoms.wiring import Names, Rebind
 from flowbook.exceptions import NotPossible, WrongType
 
 
-class _AtOnce(Retry):
+class _ReadyMade(Retry):
+    """A retry that stands where its user makes it, unless a subclass has an ``execute`` of its own."""
+
+    _made_at: tuple[str, int] = ("", 0)
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
+        """Note where the retry is made: the caller's frame."""
+        self = super().__new__(cls)
+        caller = sys._getframe(1)
+        self._made_at = (caller.f_code.co_filename, caller.f_lineno)
+        return self
+
+    @property
+    def place(self) -> str:
+        """Where the retry is made or, with an execute of its own, where that is defined, as ``file:line``."""
+        return place_at(*self._made_at) if definition_of(self.execute)[0] == __file__ else super().place
+
+
+class _AtOnce(_ReadyMade):
     """A retry that never tries again."""
 
     _revert_action: ClassVar[Decision]
@@ -36,7 +56,7 @@ class AlwaysRevertAll(_AtOnce):
     _revert_action = Decision.REVERT_ALL
 
 
-class _Limited(Retry):
+class _Limited(_ReadyMade):
     """A retry that gives up at some time: by REVERT, or by REVERT_ALL with ``revert_all``."""
 
     def __init__(
@@ -72,6 +92,11 @@ class Times(_Limited):
         if isinstance(attempts, bool) or not isinstance(attempts, int):
             raise WrongType(f"attempts of {self!r}", attempts, "a whole number")
         self._attempts = attempts
+
+    @property
+    def attempts(self) -> int:
+        """How often the flow is run at most."""
+        return self._attempts
 
     def execute(self, history: History, *args: Any, **kwargs: Any) -> Any:  # subclasses may take and give more
         """Return the number of the attempt that begins now."""

@@ -57,6 +57,14 @@ def new_folder(fast_folder: Path) -> Iterator[Callable[[], Path]]:
 
 
 @pytest.fixture
+def no_descriptor_is_left(forks: object) -> Iterator[None]:
+    """See that the test closes as many descriptors as it opens; the fork server is there before it begins."""
+    before = sorted(os.listdir("/proc/self/fd"))
+    yield
+    assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.fixture
 def figures(record_property: Callable[[str, object], None]) -> Iterator[Counter[str]]:
     """Count what shall be printed at the end of the session, over all tests and workers."""
     counter: Counter[str] = Counter()

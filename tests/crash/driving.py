@@ -10,11 +10,15 @@ from typing import Any, Literal
 
 from crash.flows import CANONICAL, lines_of
 from flowbook import FlowState, Notice, WrappedFailure, engines
+from flowbook.clock import Clock
 from flowbook.exceptions import NotFound, StorageUnavailable
 from flowbook.persistence import fetch
 from flowbook.persistence.backend import Backend, FlowRecords
+from flowbook.persistence.directory.backend import DirectoryBackend
+from flowbook.persistence.directory.files import Files, LocalFiles
 from flowbook.states import FINISHED
 from flowbook.testing.faults import Counting, CrashAtCommit, kill_this_process
+from flowbook.testing.files import CHANGING, CrashingFiles
 
 RUN = "r"
 ENGINES: dict[str, dict[str, Any]] = {
@@ -157,14 +161,24 @@ def run(
     What it finds at first is written to the file ``found``, if it names one.
     """
     statements = crash_at_statement(crash["statement"]) if "statement" in crash else [0]
-    with fetch(conf) as inner:
+    when, at = crash.get("when", "before"), crash.get("call_of_files", 0)
+    writes = CrashingFiles(LocalFiles(), at=crash.get("write", 0), when=when, verbs=["write"])
+    files = CrashingFiles(writes, at=at, when=when, verbs=CHANGING)
+    with opened(conf, files) as inner:
         if found:
             Path(found).write_text(json.dumps(look(inner, log)))
-        backend: Counting = CrashAtCommit(inner, at=crash.get("commit", 0), when=crash.get("when", "before"))
+        backend: Counting = CrashAtCommit(inner, at=crash.get("commit", 0), when=when)
         if "call" in crash:
             backend = CrashAtCall(inner, crash["call"])
         answer = drive(flow, backend, engine=engine, log=log, rerun=rerun)
-    return {**answer, "statements": statements[0]}
+    return {**answer, "statements": statements[0], "writes": writes.count, "calls_of_files": files.count}
+
+
+def opened(conf: dict[str, Any], files: Files, clock: Clock | None = None) -> Backend:
+    """Return the backend that ``conf`` names; a logbook in a directory uses ``files`` and the clock."""
+    if conf["connection"].startswith("dir:"):
+        return DirectoryBackend(conf, files=files, clock=clock)
+    return fetch(conf)
 
 
 def crash_at_statement(at: int, crash: Callable[[], None] = kill_this_process, *, only: str = "") -> list[int]:

@@ -38,7 +38,7 @@ def note(log: str) -> None:
     line = f"{now.direction} {now.atom} {now.round} {now.attempt} {os.getpid()} {now.idempotency_key}\n"
     file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        os.write(file, line.encode())
+        os.write(file, line.encode(errors="backslashreplace"))
     finally:
         os.close(file)
 

@@ -25,7 +25,12 @@ from typing import Any, NoReturn
 HANGS_AFTER_S = 60
 """A child that takes longer is ended by SIGALRM, with the stacks of its threads on stderr."""
 
-_EVENTS = {"death": os.WEXITED | os.WNOWAIT, "end": os.WEXITED, "stop": os.WSTOPPED}
+_EVENTS = {
+    "death": os.WEXITED | os.WNOWAIT,
+    "end": os.WEXITED,
+    "stop": os.WSTOPPED,
+    "stop or end": os.WSTOPPED | os.WEXITED | os.WNOWAIT,
+}
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,11 @@ class Child:
     def wait_stopped(self) -> None:
         """Return when the process has stopped."""
         self._forks.ask("wait", pid=self.pid, event="stop")
+
+    def has_stopped(self) -> bool:
+        """Wait until the process has stopped or ended; return whether it has stopped."""
+        status: int = self._forks.ask("wait", pid=self.pid, event="stop or end")["status"]
+        return status == -signal.SIGSTOP
 
     def stop(self) -> None:
         """Stop the process, and return when it has stopped."""

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import flowbook
-from crash.driving import RUN, crash_at_statement
+from crash.driving import RUN, crash_at_statement, opened
 from crash.flows import Step, lines_of, note
 from flowbook import LinearFlow, Task, engines
+from flowbook.clock import SystemClock
 from flowbook.exceptions import FlowOwned, OwnershipLost, StorageBusy
-from flowbook.persistence import Backend, fetch
+from flowbook.persistence import Backend, fetch, owners
+from flowbook.persistence.changes import Append
+from flowbook.persistence.directory.files import Files, LocalFiles
 from flowbook.testing.faults import CrashAtCommit
+from flowbook.testing.files import CrashingFiles, stop_this_process
 
 COMES_WITHIN_S = 60
+
+EVERY_CALL: Final = frozenset(name for name in vars(Files) if not name.startswith("_"))
+"""The verbs of `Files`, those that only look too."""
 
 
 class Gate:
@@ -78,15 +84,25 @@ def contend(
     gate: str = "",
     take_over: bool = False,
     stop_at: tuple[Literal["", "before", "after", "inside"], int] = ("", 0),
+    stop_in_files: tuple[Literal["before", "after", "torn"], int] = ("before", 0),
+    elsewhere: bool = False,
+    late: bool = False,
 ) -> dict[str, Any]:
     """Run `owned`, beginning at the gate ``start``; return what came of it, and how much this process executed.
 
-    ``stop_at`` says where it stops itself: ``before`` or ``after`` a commit, or ``inside`` one.
+    ``stop_at`` says where it stops itself: ``before`` or ``after`` a commit, or ``inside`` one; ``stop_in_files`` at
+    which call of `Files`. ``elsewhere``: it looks to others like a process of another machine. ``late``: its clock is
+    past every lease.
     """
     when, at = stop_at
     if when == "inside":
         crash_at_statement(at, stop_this_process, only="COMMIT")
-    with fetch(conf) as inner:
+    if elsewhere:
+        owners._boot_id = lambda: "another boot"
+    files = CrashingFiles(
+        LocalFiles(), at=stop_in_files[1], when=stop_in_files[0], crash=stop_this_process, verbs=EVERY_CALL
+    )
+    with opened(conf, files, InTheFuture() if late else None) as inner:
         backend: Backend = inner
         if when == "before" or when == "after":
             backend = CrashAtCommit(inner, at=at, when=when, crash=stop_this_process)
@@ -103,8 +119,48 @@ def contend(
         "did": did,
         "resumed": str(engine.resumed) if engine is not None else "",
         "executed": [line.atom for line in lines_of(log) if line.pid == os.getpid()],
+        "calls_of_files": files.count,
     }
 
 
-def stop_this_process() -> None:
-    os.kill(os.getpid(), signal.SIGSTOP)
+def hold(conf: dict[str, Any], keys: list[str], gate: str) -> None:
+    """Claim keys, twice each, and keep them until the gate is opened."""
+    with fetch(conf) as backend:
+        for key in keys * 2:
+            backend.claim(key, owners.current_owner(), lease_s=1000)
+        pass_gate(gate)
+
+
+def destroy(conf: dict[str, Any], key: str, when: Literal["before", "after", "torn"], at: int) -> int:
+    """Destroy a run, and crash at a call of files that changes something; return how many there were."""
+    files = CrashingFiles(LocalFiles(), at=at, when=when)
+    with opened(conf, files) as backend:
+        backend.destroy(key)
+    return files.count
+
+
+def race(conf: dict[str, Any], gates: list[str], rounds: int) -> list[str]:
+    """Reach for one run after the other, each time together with others; return what came of it.
+
+    The owner of a run commits to it, and keeps it: the next round has another run, and the other one of two gates,
+    since who is quick comes to it while somebody is still to go through the first.
+    """
+    came_of_it = []
+    with fetch(conf) as backend:
+        for round_ in range(rounds):
+            pass_gate(gates[round_ % 2])
+            try:
+                claim = backend.claim(f"flow:{round_}", owners.current_owner(), lease_s=1000)
+                backend.commit(claim, [Append("attempt", "a", {"of": os.getpid()})])
+                came_of_it.append("owner")
+            except (FlowOwned, OwnershipLost, StorageBusy) as error:
+                came_of_it.append(type(error).__name__)
+        pass_gate(gates[rounds % 2])
+    return came_of_it
+
+
+class InTheFuture(SystemClock):
+    """A clock that is a year ahead."""
+
+    def now(self) -> float:
+        return super().now() + 365 * 86400.0

@@ -22,13 +22,16 @@ from crash import driving
 from crash.flows import CANONICAL, Line, lines_of
 from crash.forks import End, Forks
 from crash.judging import judge
-from flowbook.exceptions import OwnershipLost, StorageBusy, StorageUnavailable
-from flowbook.persistence import Backend, fetch
+from flowbook.exceptions import NotFound, OwnershipLost, StorageBusy, StorageUnavailable
+from flowbook.persistence import Backend, Query, fetch
+from flowbook.testing import backend_samples
 from flowbook.testing.faults import Counting, CrashAtCommit
 
 LIVE: dict[str, dict[str, object]] = {"memory": {}, "strict_memory": {"strict": True}}
-FILES: dict[str, dict[str, object]] = {"wal": {}, "rollback": {"journal": "delete"}}
-NEVER_SAMPLED = [("linear", "wal", "serial"), ("reverting", "wal", "serial")]
+FILES = {"wal": "sqlite:///{}/runs.db", "rollback": "sqlite:///{}/runs.db?journal=delete", "dir": "dir:{}/runs"}
+NEVER_SAMPLED = [("linear", "wal", "serial"), ("reverting", "wal", "serial"), ("reverting", "dir", "serial")]
+
+CRASHES_OF_FILES = ["before", "after", "torn"]
 
 POINT = os.environ.get("FLOWBOOK_CRASH_POINT")
 SAMPLE = 2
@@ -46,7 +49,7 @@ class Processes:
         self._found: list[Path] = []
         self._what = {
             "flow": flow,
-            "conf": {"connection": f"sqlite:///{folder}/runs.db", **FILES[storage]},
+            "conf": {"connection": FILES[storage].format(folder)},
             "engine": engine,
             "log": self._log,
         }
@@ -106,9 +109,13 @@ def every_commit(count: int) -> list[str]:
     return [f"{when} {commit}" for commit in range(1, count + 1) for when in ("before", "after")]
 
 
+def every_write_torn(count: int) -> list[str]:
+    return [f"torn {write}" for write in range(1, count + 1)]
+
+
 def commit_of(point: str) -> dict[str, Any]:
-    when, _, commit = point.partition(" ")
-    return {"when": when, "commit": int(commit)}
+    when, _, number = point.partition(" ")
+    return {"when": when, "write" if when == "torn" else "commit": int(number)}
 
 
 def most_commits(expected: dict[str, Any], engine: str) -> int:
@@ -125,7 +132,7 @@ def test_a_process_killed_at_any_commit_is_replaced(
 ) -> None:
     whole = begin(flow, storage, engine)
     expected = whole.run().answer
-    every = every_commit(most_commits(expected, engine))
+    every = every_commit(most_commits(expected, engine)) + every_write_torn(expected["writes"])
     all_of_them = full or (flow, storage, engine) in NEVER_SAMPLED
     for point in sample(every, f"{flow} {storage} {engine}", count=None if all_of_them else SAMPLE):
         with at(point):
@@ -200,17 +207,17 @@ def test_a_commit_that_fails_once_ends_the_run_and_harms_nothing(
 
 @pytest.mark.parametrize("flow", CANONICAL)
 def test_it_may_be_killed_again_and_again(flow: str, begin: Begin, at: Any, figures: Counter[str], full: bool) -> None:
-    expected: dict[str, tuple[Any, Any]] = {}
+    expected: dict[tuple[str, str], tuple[Any, Any]] = {}
     for point in sample([str(seed) for seed in range(SEVERAL)], flow, count=None if full else SAMPLE):
         with at(point):
             chance = random.Random(f"{flow} {point}")
             what = flow, chance.choice([*FILES]), chance.choice([*driving.ENGINES])
-            if what[2] not in expected:
+            if what[1:] not in expected:
                 whole = begin(*what)
-                expected[what[2]] = whole.run().answer, whole.lines
-            answer, lines = expected[what[2]]
+                expected[what[1:]] = whole.run().answer, whole.lines
+            answer, lines = expected[what[1:]]
             case = begin(*what)
-            every = every_commit(most_commits(answer, what[2]))
+            every = every_commit(most_commits(answer, what[2])) + every_write_torn(answer["writes"])
             end = case.run(**commit_of(chance.choice(every)))
             for _ in range(chance.randint(1, 2)):
                 if end.was_killed:
@@ -223,17 +230,18 @@ def test_it_may_be_killed_again_and_again(flow: str, begin: Begin, at: Any, figu
             figures.update(judge(answer, end.answer, case.looks, case.lines, lines))
 
 
+@pytest.mark.parametrize("storage", ["wal", "dir"])
 @pytest.mark.parametrize("flow", ["linear", "reverting", "failing_revert"])
 def test_a_rerun_killed_at_any_commit_is_continued(
-    flow: str, begin: Begin, at: Any, figures: Counter[str], full: bool
+    flow: str, storage: str, begin: Begin, at: Any, figures: Counter[str], full: bool
 ) -> None:
-    whole = begin(flow, "wal", "serial")
+    whole = begin(flow, storage, "serial")
     whole.run()
     expected = whole.run(rerun=True).answer
     every = every_commit(int(expected["commits"]))
-    for point in sample(every, flow, count=None if full else 2 * SAMPLE):
+    for point in sample(every, f"{flow} {storage}", count=None if full else 2 * SAMPLE):
         with at(point):
-            case = begin(flow, "wal", "serial")
+            case = begin(flow, storage, "serial")
             case.run()
             assert case.run(rerun=True, **commit_of(point)).was_killed
             end = case.resume(rerun=point != every[-1])  # a finished rerun would be run a third time
@@ -241,23 +249,25 @@ def test_a_rerun_killed_at_any_commit_is_continued(
             figures.update(judge(expected, end.answer, case.looks, case.lines, whole.lines))
 
 
-@pytest.mark.parametrize("flow", ["linear", "reverting", "suspended"])
+@pytest.mark.parametrize(
+    ("flow", "storage"), [("linear", "wal"), ("reverting", "wal"), ("suspended", "wal"), ("suspended", "dir")]
+)
 def test_a_process_killed_before_any_call_of_storage_is_replaced(
-    flow: str, begin: Begin, at: Any, figures: Counter[str]
+    flow: str, storage: str, begin: Begin, at: Any, figures: Counter[str]
 ) -> None:
-    whole = begin(flow, "wal", "serial")
+    whole = begin(flow, storage, "serial")
     expected = whole.run().answer
     every = [str(call) for call in range(1, expected["calls"] + 1)]
     for point in sample(every, flow, count=None):
         with at(point):
-            case = begin(flow, "wal", "serial")
+            case = begin(flow, storage, "serial")
             assert case.run(call=int(point)).was_killed
             end = case.resume()
             figures["killed"] += 1
             figures.update(judge(expected, end.answer, case.looks, case.lines, whole.lines))
 
 
-@pytest.mark.parametrize("storage", FILES)
+@pytest.mark.parametrize("storage", ["wal", "rollback"])
 @pytest.mark.parametrize("flow", ["failing", "reverting"])
 def test_a_process_killed_before_any_statement_is_replaced(
     flow: str, storage: str, begin: Begin, at: Any, figures: Counter[str], full: bool
@@ -274,15 +284,73 @@ def test_a_process_killed_before_any_statement_is_replaced(
             figures.update(judge(expected, end.answer, case.looks, case.lines, whole.lines))
 
 
-def test_beyond_the_last_commit_nothing_is_killed(begin: Begin) -> None:
-    expected = begin("linear", "wal", "serial").run().answer
-    end = begin("linear", "wal", "serial").run(commit=expected["commits"] + 1)
+@pytest.mark.parametrize("flow", ["failing", "suspended"])
+def test_a_process_killed_at_any_call_of_files_is_replaced(
+    flow: str, begin: Begin, at: Any, figures: Counter[str], full: bool
+) -> None:
+    whole = begin(flow, "dir", "serial")
+    expected = whole.run().answer
+    every = [f"{when} {call + 1}" for call in range(expected["calls_of_files"]) for when in CRASHES_OF_FILES]
+    for point in sample(every, flow, count=None if full else 10 * SAMPLE):
+        with at(point):
+            when, _, call = point.partition(" ")
+            case = begin(flow, "dir", "serial")
+            assert case.run(when=when, call_of_files=int(call)).was_killed
+            end = case.resume()
+            figures["killed at a call of files"] += 1
+            figures.update(judge(expected, end.answer, case.looks, case.lines, whole.lines))
+
+
+def test_a_run_whose_destroyer_is_killed_is_there_or_gone(
+    forks: Forks, new_folder: Callable[[], Path], at: Any, figures: Counter[str]
+) -> None:
+    def logbook() -> dict[str, Any]:
+        conf = {"connection": FILES["dir"].format(new_folder())}
+        with fetch(conf) as backend:
+            for run in ("kept", "gone"):
+                backend.renew(backend_samples.begin(backend, run), lease_s=0)
+        return conf
+
+    def destroy(conf: dict[str, Any], when: str, call: int) -> End:
+        return forks.call("crash.owners:destroy", conf=conf, key="gone", when=when, at=call)
+
+    count = destroy(logbook(), "before", 0).answer
+    for point in sample([f"{when} {call + 1}" for call in range(count) for when in CRASHES_OF_FILES], "", count=None):
+        with at(point):
+            conf = logbook()
+            when, _, call = point.partition(" ")
+            assert destroy(conf, when, int(call)).was_killed
+            with fetch(conf) as backend:
+                found = {one.flow: one.state for one in backend.find(Query())}
+                assert found in ({"kept": "RUNNING"}, {"kept": "RUNNING", "gone": "RUNNING"})
+                assert ("gone" in found) is not is_gone(backend, "gone")
+                backend.renew(backend_samples.begin(backend, "gone", state="SUCCESS"), lease_s=0)
+                assert backend.load("gone").kind("flow")["gone"]["state"] == "SUCCESS"
+                backend.destroy("gone")
+                assert is_gone(backend, "gone")
+            assert not list(Path(conf["connection"].partition(":")[2], "trash").iterdir())
+            figures["destroyers killed"] += 1
+
+
+def is_gone(backend: Backend, run: str) -> bool:
+    try:
+        backend.load(run)
+    except NotFound:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("storage", ["wal", "dir"])
+def test_beyond_the_last_commit_nothing_is_killed(storage: str, begin: Begin) -> None:
+    expected = begin("linear", storage, "serial").run().answer
+    end = begin("linear", storage, "serial").run(commit=expected["commits"] + 1)
     assert not end.was_killed
     assert end.answer["ended"] == expected["ended"]
 
 
-def test_a_storage_killed_before_it_was_claimed_holds_nothing(begin: Begin) -> None:
-    case = begin("linear", "wal", "serial")
+@pytest.mark.parametrize("storage", FILES)
+def test_a_storage_killed_before_it_was_claimed_holds_nothing(storage: str, begin: Begin) -> None:
+    case = begin("linear", storage, "serial")
     assert case.run(call=1).was_killed
     case.resume()
     assert case.looks == [{"lines": 0, "atoms": {}}]

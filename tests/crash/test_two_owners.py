@@ -16,15 +16,20 @@ from crash import driving
 from crash.flows import lines_of
 from crash.forks import Child, Forks
 from crash.owners import Gate
-from flowbook.exceptions import OwnershipLost
-from flowbook.persistence import fetch
+from flowbook.exceptions import FlowOwned, OwnershipLost
+from flowbook.persistence import Backend, fetch
 from flowbook.persistence.changes import Put
-from flowbook.persistence.owners import Owner
+from flowbook.persistence.directory.backend import DirectoryBackend
+from flowbook.persistence.owners import Owner, current_owner
 from flowbook.persistence.sql.backend import SqliteBackend
 
+FILES = {"wal": "sqlite:///{}/runs.db", "rollback": "sqlite:///{}/runs.db?journal=delete", "dir": "dir:{}/runs"}
 BLOCKS = 8
 ROUNDS = {True: 25, False: 5}
 """How many rounds a block has: in full, and in the sample."""
+
+RACES = {True: 1500, False: 30}
+"""How often processes race for a claim alone, for each number of processes."""
 
 COMMITS = 6
 """What a run of the four atoms commits: it is made, it starts, and four attempts end."""
@@ -43,9 +48,9 @@ class LongAgo:
 class Contest:
     """One run in a file of its own, and the processes that want it."""
 
-    def __init__(self, forks: Forks, new_folder: Callable[[], Path], gates: ExitStack, journal: str) -> None:
+    def __init__(self, forks: Forks, new_folder: Callable[[], Path], gates: ExitStack, storage: str) -> None:
         folder = new_folder()
-        self.conf = {"connection": f"sqlite:///{folder}/runs.db", "journal": journal}
+        self.conf = {"connection": FILES[storage].format(folder)}
         self.log = folder / "log"
         self._forks = forks
         self._new_folder = new_folder
@@ -58,6 +63,15 @@ class Contest:
 
     def start(self, *, conf: dict[str, object] | None = None, **how: Any) -> Child:
         return self._forks.start("crash.owners:contend", conf={**self.conf, **(conf or {})}, log=str(self.log), **how)
+
+    def start_holding(self, keys: list[str], gate: Gate) -> Child:
+        """Start a process that claims keys, comes to a gate, and waits there."""
+        return self._forks.start("crash.owners:hold", conf=self.conf, keys=keys, gate=gate.path)
+
+    def start_racing(self, count: int, rounds: int, gates: list[Gate]) -> list[Child]:
+        """Start processes that come to a gate before each round, and after the last one."""
+        how = {"conf": self.conf, "gates": [gate.path for gate in gates], "rounds": rounds}
+        return [self._forks.start("crash.owners:race", **how) for _ in range(count)]
 
     def start_together(self, count: int, **how: Any) -> list[Child]:
         """Start processes that all wait at a barrier before they reach for the run."""
@@ -78,22 +92,29 @@ class Contest:
         return json.dumps([records.rows, records.appended], sort_keys=True, default=repr)
 
 
+def what_came_of(child: Child) -> dict[str, Any]:
+    """Return what a process has to say at its end, but not how often it called for files."""
+    answer: dict[str, Any] = child.wait().answer
+    del answer["calls_of_files"]
+    return answer
+
+
 Begin = Callable[[], Contest]
 
 
-@pytest.fixture(params=["wal", "delete"])
-def journal(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=FILES)
+def storage(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture
-def begin(forks: Forks, new_folder: Callable[[], Path], journal: str) -> Iterator[Begin]:
+def begin(forks: Forks, new_folder: Callable[[], Path], storage: str) -> Iterator[Begin]:
     with ExitStack() as gates:
-        yield lambda: Contest(forks, new_folder, gates, journal)
+        yield lambda: Contest(forks, new_folder, gates, storage)
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))
-@pytest.mark.parametrize("journal", ["wal"])
+@pytest.mark.parametrize("storage", ["wal", "dir"])
 def test_of_several_processes_one_does_all_the_work(
     block: int, begin: Begin, figures: Counter[str], full: bool
 ) -> None:
@@ -109,8 +130,31 @@ def test_of_several_processes_one_does_all_the_work(
         figures["rounds of several owners"] += 1
 
 
+@pytest.mark.parametrize("count", range(2, 9))
+@pytest.mark.parametrize("storage", ["dir"])
+def test_of_several_processes_that_claim_a_run_one_has_it(
+    count: int, begin: Begin, figures: Counter[str], full: bool
+) -> None:
+    contest, rounds = begin(), RACES[full]
+    with fetch(contest.conf) as backend:
+        for round_ in range(rounds):
+            before = round_ % 3  # a run that nobody has seen, one whose owner is dead, one that was given up
+            if before:
+                backend.claim(f"flow:{round_}", FOREIGN, lease_s=0)
+            if before == 2:
+                backend.renew(backend.claim(f"flow:{round_}", FOREIGN, lease_s=1), lease_s=0)
+    gates = [contest.gate(), contest.gate()]
+    children = contest.start_racing(count, rounds, gates)
+    for round_ in range(rounds + 1):
+        gates[round_ % 2].wait_for(count)
+        gates[round_ % 2].open(count)
+    for answers in zip(*[child.wait().answer for child in children], strict=True):
+        assert sorted(answers) == ["FlowOwned"] * (count - 1) + ["owner"]
+        figures["races for a claim"] += 1
+
+
 @pytest.mark.parametrize("block", range(BLOCKS))
-@pytest.mark.parametrize("journal", ["wal"])
+@pytest.mark.parametrize("storage", ["wal", "dir"])
 def test_a_killed_owner_is_replaced_at_once(block: int, begin: Begin, figures: Counter[str], full: bool) -> None:
     for _ in range(ROUNDS[full]):
         contest = begin()
@@ -119,9 +163,9 @@ def test_a_killed_owner_is_replaced_at_once(block: int, begin: Begin, figures: C
         held.wait_for(1)
         winner_pid = lines_of(contest.log)[-1].pid
         (winner,), (loser,) = ([c for c in first if (c.pid == winner_pid) is mine] for mine in (True, False))
-        assert loser.wait().answer == {"did": "FlowOwned", "resumed": "None", "executed": []}
+        assert what_came_of(loser) == {"did": "FlowOwned", "resumed": "None", "executed": []}
         winner.kill()  # nobody waits for it yet: it stays a zombie
-        heirs = [child.wait().answer for child in contest.start_together(2, gate=held.path)]
+        heirs = [what_came_of(child) for child in contest.start_together(2, gate=held.path)]
         assert winner.wait().was_killed
         (heir,) = (answer for answer in heirs if answer["executed"])
         assert heir == {
@@ -133,6 +177,21 @@ def test_a_killed_owner_is_replaced_at_once(block: int, begin: Begin, figures: C
         figures["owners killed and replaced at once"] += 1
 
 
+def test_an_owner_of_several_runs_keeps_them_all(begin: Begin) -> None:
+    contest = begin()
+    gate = contest.gate()
+    keys = [f"flow:{number}" for number in range(3)]
+    owner = contest.start_holding(keys, gate)
+    gate.wait_for(1)
+    with fetch(contest.conf) as backend:
+        for key in keys:
+            with pytest.raises(FlowOwned):
+                backend.claim(key, current_owner(), lease_s=30)
+        owner.kill()
+        for key in keys:
+            backend.claim(key, current_owner(), lease_s=30)
+
+
 def test_the_claim_of_another_machine_counts_until_its_lease_ends(begin: Begin) -> None:
     contest = begin()
     with fetch(contest.conf) as backend:
@@ -142,9 +201,10 @@ def test_the_claim_of_another_machine_counts_until_its_lease_ends(begin: Begin) 
     assert contest.start(take_over=True).wait().answer["executed"] == [*"abcd"]
 
 
-def test_the_claim_of_another_machine_is_free_after_its_lease(begin: Begin) -> None:
+def test_the_claim_of_another_machine_is_free_after_its_lease(begin: Begin, storage: str) -> None:
     contest = begin()
-    with SqliteBackend(contest.conf, clock=LongAgo()) as backend:
+    kind: Callable[..., Backend] = DirectoryBackend if storage == "dir" else SqliteBackend
+    with kind(contest.conf, clock=LongAgo()) as backend:
         claim = backend.claim(KEY, FOREIGN, lease_s=30)
         assert contest.start().wait().answer["executed"] == [*"abcd"]
         with pytest.raises(OwnershipLost):
@@ -163,7 +223,7 @@ def test_a_stopped_owner_is_alive_and_writes_nothing_after_a_takeover(begin: Beg
     written = contest.records()
     held.open()
     zombie.proceed()
-    assert zombie.wait().answer == {"did": "OwnershipLost", "resumed": "None", "executed": [*"ab"]}
+    assert what_came_of(zombie) == {"did": "OwnershipLost", "resumed": "None", "executed": [*"ab"]}
     assert contest.records() == written
     assert contest.executed() == [("a", 1), ("b", 1), ("b", 2), ("c", 1), ("d", 1)]
 
@@ -190,6 +250,7 @@ def test_an_owner_stopped_beside_a_commit_writes_nothing_after_a_takeover(
     figures["owners stopped, overtaken and refused"] += 1
 
 
+@pytest.mark.parametrize("storage", ["wal", "rollback"])
 @pytest.mark.parametrize("at", range(2, COMMITS))
 def test_an_owner_stopped_inside_a_commit_lets_others_give_up_in_time(at: int, begin: Begin) -> None:
     contest = begin()
@@ -201,9 +262,10 @@ def test_an_owner_stopped_inside_a_commit_lets_others_give_up_in_time(at: int, b
     for take_over in (False, True):
         assert contest.start(conf=hasty, take_over=take_over).wait().answer["did"] == "StorageBusy"
     owner.proceed()
-    assert owner.wait().answer == {"did": "finished", "resumed": "None", "executed": [*"abcd"]}
+    assert what_came_of(owner) == {"did": "finished", "resumed": "None", "executed": [*"abcd"]}
 
 
+@pytest.mark.parametrize("storage", ["wal", "rollback"])
 def test_an_owner_killed_inside_a_commit_is_replaced_at_once(begin: Begin) -> None:
     contest = begin()
     with fetch(contest.conf) as backend:

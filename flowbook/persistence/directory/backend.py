@@ -119,7 +119,10 @@ class DirectoryBackend(Backend):
 
     def _try_claim(self, root: int, key: str, owner: Owner, lease_s: float, *, take_over: bool) -> Pen | None:
         """Return the open journal of a new epoch; None when somebody else was quicker."""
-        folder = self._root.folder(root, key, create=True)
+        try:
+            folder = self._root.folder(root, key, create=True)
+        except FileNotFoundError:  # destroyed right after it was made
+            return None
         try:
             epochs = folder.epochs()
             if not take_over:
@@ -147,6 +150,8 @@ class DirectoryBackend(Backend):
         header = Header(key, epoch, owner, now, now + lease_s)
         if not folder.publish(epoch_name(epoch), [header.document()]):
             return None
+        if folder.epochs()[:1] != [epoch]:
+            return None  # others came and went meanwhile, and cleared the number away that they had used
         if not is_final:
             base, _ = folder.measured(epochs)  # from here on nobody adds to it that is acknowledged
         folder.go_on_from(base, epoch)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -18,7 +19,7 @@ FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
 
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_IN_THE_WAY: Final = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EMLINK})
+_IN_THE_WAY: Final = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EMLINK, errno.ESPIPE})
 _CLOSED_ON_EXEC: Final = os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -77,6 +78,10 @@ class Files(Protocol):
         """Return whether there is something of this name, or, with ``file``, that very file."""
         ...
 
+    def is_file(self, folder: int, name: str) -> bool:
+        """Return whether there is a file of this name, without opening it. Raises OSError for anything else."""
+        ...
+
     def link(self, folder: int, name: str, new_name: str) -> None:
         """Give a file a second name in its folder, at once and in full. Raises FileExistsError."""
         ...
@@ -86,11 +91,7 @@ class Files(Protocol):
         ...
 
     def remove(self, folder: int, name: str) -> None:
-        """Remove a file."""
-        ...
-
-    def remove_folder(self, folder: int, name: str) -> None:
-        """Remove an empty folder."""
+        """Remove a file, or an empty folder."""
         ...
 
     def lock(self, file: int) -> bool:
@@ -173,6 +174,16 @@ class LocalFiles(Files):
             return False
         return file is None or os.path.samestat(there, os.fstat(file))
 
+    def is_file(self, folder: int, name: str) -> bool:
+        """Return whether there is a file of this name."""
+        try:
+            mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+        except FileNotFoundError:
+            return False
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
+        return True
+
     def link(self, folder: int, name: str, new_name: str) -> None:
         """Give a file a second name in its folder."""
         os.link(name, new_name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
@@ -182,12 +193,11 @@ class LocalFiles(Files):
         os.rename(name, new_name, src_dir_fd=folder, dst_dir_fd=new_folder)
 
     def remove(self, folder: int, name: str) -> None:
-        """Remove a file."""
-        os.unlink(name, dir_fd=folder)
-
-    def remove_folder(self, folder: int, name: str) -> None:
-        """Remove an empty folder."""
-        os.rmdir(name, dir_fd=folder)
+        """Remove a file, or an empty folder."""
+        try:
+            os.unlink(name, dir_fd=folder)
+        except IsADirectoryError:
+            os.rmdir(name, dir_fd=folder)
 
     def lock(self, file: int) -> bool:
         """Lock a file among descriptors."""

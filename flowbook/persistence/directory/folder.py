@@ -11,19 +11,18 @@ import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 from flowbook.persistence.changes import Row
 from flowbook.persistence.directory.files import Files
 from flowbook.persistence.directory.journal import (
-    FLOW_MARK,
     Base,
     Contents,
     Header,
     Journal,
     Reader,
 )
-from flowbook.persistence.directory.lines import BrokenLine, Line, framed, line_around, lines_in
+from flowbook.persistence.directory.lines import BrokenLine, Line, framed, lines_in
 from flowbook.persistence.directory.names import epoch_name, epoch_of, request_name, request_of
 
 NEW: Final = ".new"
@@ -92,7 +91,8 @@ class Folder:
     def data(self, name: str, size: int | None = None) -> bytes:
         """Return what is in a file, or its first bytes."""
         with self.opened(name) as file:
-            return self.files.read(file, 0, self.files.size(file) if size is None else size)
+            there = self.files.size(file)
+            return self.files.read(file, 0, there if size is None else min(size, there))
 
     @contextmanager
     def opened(self, name: str, *, write: bool = False) -> Iterator[int]:
@@ -107,10 +107,10 @@ class Folder:
         """Return what the first line of a journal says."""
         name = epoch_name(epoch)
         with self.opened(name) as file:
-            lines, _ = self._first_lines(file, name, 1, self.files.size(file))
+            lines, _ = self.first_lines(file, name, 1, self.files.size(file))
         return self.reader.begun(lines, name, epoch, whole=False).header
 
-    def _first_lines(self, file: int, name: str, count: int, size: int) -> tuple[list[Line], bytes]:
+    def first_lines(self, file: int, name: str, count: int, size: int) -> tuple[list[Line], bytes]:
         """Return the first lines of a file's first ``size`` bytes, and what was read to find them."""
         data = self.files.read(file, 0, min(size, _BEGINNING))
         lines = list(islice(lines_in_beginning(data, self.reader, name), count))
@@ -133,50 +133,6 @@ class Folder:
                     found[request] = self.reader.request(line, name)
         return found
 
-    # -- the summary: as little as possible is read --
-
-    def summary(self) -> tuple[Header, dict[str, Any]] | None:
-        """Return the newest header, and the newest ``flow`` record; None when there is no such record."""
-        newest: Header | None = None
-        for epoch in self.epochs():
-            journal, change = self._flow_change(epoch)
-            newest = newest or journal.header
-            while not change and journal.base is not None and journal.base.epoch is not None:
-                journal, change = self._flow_change(journal.base.epoch, journal.base.size)
-            if journal.base is not None:
-                return (newest, change[3]) if change[:1] == ["put"] else None
-        return None
-
-    def _flow_change(self, epoch: int, size: int | None = None) -> tuple[Journal, list[Any]]:
-        """Return what the first two lines of a journal say, and its newest change of a ``flow`` record, if any.
-
-        That of a snapshot is its first record, so its beginning is enough.
-        """
-        name = epoch_name(epoch)
-        with self.opened(name) as file:
-            size = self.files.size(file) if size is None else size
-            lines, data = self._first_lines(file, name, 3, size)
-            journal = self.reader.begun(lines[:2], name, epoch)
-            if len(lines) == 3 and journal.header.owner is None:
-                return journal, self._flow_change_in(lines[2], name)
-            data += self.files.read(file, len(data), size - len(data))
-        position = len(data)
-        while (position := data.rfind(FLOW_MARK, 0, position)) >= 0:
-            try:
-                change = self._flow_change_in(line_around(data, position), name)
-            except BrokenLine as error:
-                raise self.reader.damaged(name, str(error)) from error
-            if change:
-                return journal, change
-        return journal, []
-
-    def _flow_change_in(self, line: Line | None, name: str) -> list[Any]:
-        """Return the newest change of a ``flow`` record in a line, or nothing."""
-        if line is None:
-            return []
-        changes = (change for change in self.reader.changes([line], name) if change[1] == "flow")
-        return next((change for change in reversed(list(changes)) if change[0] != "append"), [])
-
     # -- writing --
 
     def publish(self, name: str, documents: Iterable[str]) -> bool:
@@ -185,7 +141,10 @@ class Folder:
         Returns whether the name was still free. The folder is not synced.
         """
         new = f"{name}.{secrets.token_hex(4)}{NEW}"
-        file = self.files.create(self.descriptor, new)
+        try:
+            file = self.files.create(self.descriptor, new)
+        except FileNotFoundError:  # the folder was destroyed
+            return False
         try:
             lines, crc = [], 0
             for document in documents:
@@ -235,14 +194,13 @@ class Folder:
             self.files.write(file, framed(base.document(), header.crc)[0], header.end)
             self.files.sync(file)
 
-    def forget_requests(self, answered: Iterable[str]) -> None:
-        """Remove requests that were answered: a journal that says so may be removed afterwards."""
+    def forget_requests(self, answered: Iterable[str]) -> bool:
+        """Remove requests that a journal says are answered; return whether there were any. The folder is not synced."""
         names = [name for name in map(request_name, answered) if request_of(name) is not None]
         for name in names:
             with suppress(FileNotFoundError):
                 self.files.remove(self.descriptor, name)
-        if names:
-            self.files.sync(self.descriptor)
+        return bool(names)
 
     def post(self, number: int, text: str) -> bool:
         """Leave a request, behind those that wait, under ``number`` or a higher one; return whether that was free."""

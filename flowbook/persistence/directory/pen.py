@@ -96,7 +96,8 @@ class Pen:
                 raise self._lost(claim)
             contents, _ = folder.read()
             waiting = folder.requests(contents.answered)
-            folder.forget_requests(contents.answered)
+            if folder.forget_requests(contents.answered):
+                folder.files.sync(folder.descriptor)  # the snapshot will not say any more that they are answered
             if not folder.snapshot(Header(claim.key, epoch, None, now, now), contents):
                 raise self._lost(claim)
             folder.clear(epoch)

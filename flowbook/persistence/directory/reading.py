@@ -13,6 +13,7 @@ from flowbook.persistence.directory.folder import Folder
 from flowbook.persistence.directory.journal import LAST_TIME, Header
 from flowbook.persistence.directory.names import folder_names, unquoted
 from flowbook.persistence.directory.root import Root
+from flowbook.persistence.directory.summing import newest_flow_record
 
 FLOWS: Final = "flow"
 """The folder of the keys ``flow:…``."""
@@ -82,7 +83,8 @@ def _summary(root: Root, flows: int, name: str, flow: str | None) -> FlowSummary
         except NotADirectoryError:
             return None if flow is None else damaged
         try:
-            found = Folder(root.files, descriptor, f"{root.path}/{FLOWS}/{name}", _key(flow)).summary()
+            folder = Folder(root.files, descriptor, f"{root.path}/{FLOWS}/{name}", _key(flow))
+            found = newest_flow_record(folder)
             return None if found is None else _summary_of(*found, name) or damaged
         except FileNotFoundError:
             continue  # its journals were summed up meanwhile

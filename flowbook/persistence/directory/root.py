@@ -15,6 +15,7 @@ from flowbook.persistence.directory.folder import Folder, lines_in_beginning
 from flowbook.persistence.directory.journal import FORMAT, Reader
 from flowbook.persistence.directory.names import DESTROYED, LIVING, MARK, TRASH, folder_names
 
+_MARK: Final = {"logbook": "directory", "format": FORMAT}
 _MARK_SIZE: Final = 4096
 
 
@@ -76,7 +77,10 @@ class Root:
         try:
             file = self.files.open(root, MARK)
         except FileNotFoundError:
-            others = [name for name in self.files.names(root) if not name.startswith((MARK, LIVING))]
+            names = self.files.names(root)
+            others = [name for name in names if not name.startswith((MARK, LIVING))]
+            if MARK in names:  # somebody has just made it a logbook
+                return self._is_ours(root)
             if others:
                 raise NotALogbook(self.url, f"there is {others[0]!r} in it, and no {MARK}") from None
             return False
@@ -86,10 +90,11 @@ class Root:
             self.files.close(file)
         reader = Reader(self.path, None)
         for line in lines_in_beginning(data, reader, MARK):
-            form = reader.document(line, MARK).get("format")
+            document = reader.document(line, MARK)
+            form = document.get("format")
             if type(form) is int and form > FORMAT:
                 raise NewerSchema(self.url, f"its format is {form}, this version knows {FORMAT}")
-            if type(form) is int and form == FORMAT:
+            if type(form) is int and document == _MARK and line.end == len(data):
                 return True
         raise Damaged(self.url, f"{MARK} does not say which format this is")
 
@@ -100,7 +105,7 @@ class Root:
             self.files.sync(parent)
         finally:
             self.files.close(parent)
-        text = json.dumps({"logbook": "directory", "format": FORMAT}, separators=(",", ":"))
+        text = json.dumps(_MARK, separators=(",", ":"))
         Folder(self.files, root, self.path, None).publish(MARK, [text])
         self.files.sync(root)
 
@@ -181,6 +186,7 @@ class Root:
             with self.kind(trash, thrown) as descriptor:
                 if Folder(self.files, descriptor, self.path, key).epochs()[:1] != [epoch]:
                     self.files.move(trash, thrown, kind, name)
+                    self.files.sync(kind)
                     raise OwnershipLost(key, epoch)
             self.files.sync(kind)
             for one in self.files.names(trash):
@@ -190,13 +196,14 @@ class Root:
     def _remove(self, trash: int, name: str) -> None:
         with self.kind(trash, name) as descriptor:
             Folder(self.files, descriptor, f"{self.path}/{TRASH}/{name}", None).empty()
-        self.files.remove_folder(trash, name)
+        self.files.remove(trash, name)
 
     def living(self, root: int) -> str:
-        """Return the path of the file in which living processes keep a byte locked. Raises OSError for a link."""
-        try:
-            self.files.close(self.files.open(root, LIVING))
-        except FileNotFoundError:
+        """Return the path of the file in which living processes keep a byte locked. Raises OSError for a link.
+
+        One that is there is not opened: a process that closes any descriptor of a file loses its locks of it.
+        """
+        if not self.files.is_file(root, LIVING):
             with suppress(FileExistsError):
                 self.files.close(self.files.create(root, LIVING))
         return f"{self.path}/{LIVING}"

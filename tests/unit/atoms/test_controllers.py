@@ -131,3 +131,24 @@ def test_the_flow_of_a_controller_requires_what_it_takes_and_not_what_it_gives(p
     connect = task(name="connect")(lambda port: port)
     flow = pattern("fetch", retry=ParameterizedForEach("ports", provides="port")).add(connect)
     assert (flow.requires, flow.provides) == ({"values"}, {"port"})
+
+
+def test_a_ready_made_retry_stands_where_it_is_made() -> None:
+    made = Times(3)
+    assert made.place.rpartition(":")[0].endswith("test_controllers.py")
+    assert ForEach([1]).place.rpartition(":")[0].endswith("test_controllers.py")
+    assert AlwaysRevert().place.rpartition(":")[0].endswith("test_controllers.py")
+
+
+def test_a_retry_with_an_execute_of_its_own_stands_where_that_is_defined() -> None:
+    class Mine(Times):
+        def execute(self, history: History, *args: object, **kwargs: object) -> int:
+            return 5
+
+    made = Mine(3)
+    assert made.place != Times(3).place
+    assert made.place == Mine(2).place
+
+
+def test_a_limited_retry_tells_its_limit() -> None:
+    assert Times(4).attempts == 4
