@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from flowbook.exceptions import NotPossible, WrongType, did_you_mean
+from flowbook.secrets.masking import masked
 from flowbook.states import AtomState, FlowState
 
 LOG = logging.getLogger("flowbook")
@@ -90,7 +92,12 @@ class Notifier:
 
 def log_trouble(notice: Notice) -> None:
     """Log the exception that a listener has raised and that is being handled."""
-    LOG.exception("a listener failed on %s of %s", notice.state, notice.atom or notice.flow)
+    trouble, told = "a listener failed on %s of %s", (notice.state, notice.atom or notice.flow)
+    text = traceback.format_exc()
+    if masked(text) == text:
+        LOG.exception(trouble, *told)
+    else:
+        LOG.error(f"{trouble}\n%s", *told, masked(text).rstrip())
 
 
 _STATES = (*dict.fromkeys((*map(str, AtomState), *map(str, FlowState))), PROGRESS, ANY)

@@ -127,8 +127,8 @@ class NotPossible(UsageError, ValueError):
 
     code = "FB103"
 
-    def __init__(self, what: str, *, where: str = "", todo: str = "") -> None:
-        self.what, self._where, self._todo = what, where, todo
+    def __init__(self, what: str, *, where: str = "", why: str = "", todo: str = "") -> None:
+        self.what, self._where, self._why, self._todo = what, where, why, todo
         super().__init__(what)
 
     def __str__(self) -> str:
@@ -138,6 +138,11 @@ class NotPossible(UsageError, ValueError):
     def where(self) -> str:
         """Say where the value stood."""
         return self._where
+
+    @property
+    def why(self) -> str:
+        """Say what makes no sense about it, where the text does not."""
+        return self._why
 
     @property
     def todo(self) -> str:

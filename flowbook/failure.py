@@ -21,6 +21,7 @@ from flowbook.picturing import (
     remade,
     traceback_of,
 )
+from flowbook.secrets.masking import masked, masked_value
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
@@ -53,7 +54,7 @@ class Failure:
     nearest first. ``exception`` is the live object, and None in a failure that was read from a logbook.
 
     A live exception refers to its traceback, whose frames keep their local variables alive: so does the
-    failure that holds it.
+    failure that holds it. Secrets are masked in all but the live exception (see `flowbook.secrets`).
     """
 
     DICT_VERSION: ClassVar[int] = 1
@@ -154,7 +155,7 @@ class Failure:
         """Give the traceback as Python prints it, without the causes; formatted when first asked for."""
         if self._traceback_str is None:
             text = "" if self.exception is None else traceback_of(self.exception, self._traceback)
-            self._traceback_str = text[-self.TRACEBACK_MAX :]
+            self._traceback_str = masked(text)[-self.TRACEBACK_MAX :]
         return self._traceback_str
 
     def check(self, *exc_classes: _Named) -> _Named | None:
@@ -347,8 +348,8 @@ def _picture(failure: Failure, exception: BaseException, traceback: TracebackTyp
 def _picture_one(failure: Failure, exception: BaseException, traceback: TracebackType | None) -> None:
     kind: type = type(exception)
     failure.type_names = names_of(kind)
-    failure.exception_str = message_of(exception)[: failure.MESSAGE_MAX]
-    failure.exception_args = arguments_of(exception)
+    failure.exception_str = masked(message_of(exception))[: failure.MESSAGE_MAX]
+    failure.exception_args = masked_value(arguments_of(exception))
     failure.exception = exception
     failure._traceback, failure._traceback_str = traceback, None
 

@@ -45,7 +45,7 @@ def servers_are_there() -> bool:
     servers.install(servers.absent(servers.NEEDED))
     absent = servers.absent(servers.NEEDED)
     for server in absent:
-        missing = f"{server.program} is missing (Debian: {server.debian_package})"
+        missing = f"{server.program} is missing (Debian: {' '.join(server.debian_packages)})"
         print(f"{missing}; left out: {server.tests}", flush=True)
     return not absent
 

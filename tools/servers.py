@@ -7,23 +7,48 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A program that tests start for themselves; they skip where it is not installed."""
+    """A server that tests start for themselves; they skip where it is not installed.
+
+    ``program`` is looked for on the PATH, and ``files``, a pattern below ``/``, where packages keep what is on no PATH.
+    """
 
     program: str
-    debian_package: str
+    files: str
+    debian_packages: tuple[str, ...]
     tests: str  # the path of the tests that are left out without it
 
+    @property
+    def is_installed(self) -> bool:
+        """Whether it can be started here."""
+        return shutil.which(self.program) is not None or any(Path("/").glob(self.files))
 
-NEEDED: tuple[Server, ...] = ()
+
+POSTGRESQL = Server(
+    "postgres", "usr/lib/postgresql/*/bin/postgres", ("postgresql",), "tests/conformance/test_servers.py (PostgreSQL)"
+)
+MARIADB = Server(
+    "mariadbd",
+    "usr/sbin/mariadbd",
+    ("mariadb-server-core", "mariadb-client-core"),
+    "tests/conformance/test_servers.py (MariaDB)",
+)
+ZOOKEEPER = Server(
+    "zookeeper-server",
+    "usr/share/java/zookeeper.jar",
+    ("libzookeeper-java", "default-jre-headless"),
+    "tests/conformance/test_zookeeper.py",
+)
+NEEDED: tuple[Server, ...] = (POSTGRESQL, MARIADB, ZOOKEEPER)
 
 
 def absent(servers: Sequence[Server]) -> list[Server]:
-    """Return those whose program is not on the PATH."""
-    return [server for server in servers if shutil.which(server.program) is None]
+    """Return those that are not installed."""
+    return [server for server in servers if not server.is_installed]
 
 
 def install(servers: Sequence[Server]) -> None:
@@ -31,6 +56,6 @@ def install(servers: Sequence[Server]) -> None:
     if not servers or os.geteuid() != 0 or shutil.which("apt-get") is None:
         return
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    packages = [server.debian_package for server in servers]
+    packages = [package for server in servers for package in server.debian_packages]
     subprocess.run(["apt-get", "update", "-qq"], env=quiet, check=False)
     subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], env=quiet, check=False)

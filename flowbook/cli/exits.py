@@ -23,20 +23,23 @@ class Exit(IntEnum):
     STORAGE = 5
     OWNED = 6
     INTERNAL = 70
+    WAITED = 124
     INTERRUPTED = 130
 
 
 EXIT_CODES: Final = """\b
 Exit codes:
-  0    it worked; of run and resume: the run ended in SUCCESS
+  0    it worked; of run, resume and watch --exit-status: the run ended in SUCCESS
   1    the run ended in FAILURE
   2    something on the command line, or in the flow's code, is wrong
   3    the run failed and was REVERTED
-  4    the run is SUSPENDED and can be resumed
+  4    the run is SUSPENDED, or nobody works on it any more, and can be resumed
   5    the storage cannot be reached, read or written
   6    the run is claimed by another living owner
   70   flowbook's own mistake
-  130  interrupted at once; the run can be resumed
+  124  of watch and suspend: --timeout has passed, and the run still goes on
+  130  interrupted by a second Ctrl-C or SIGTERM: the run can be resumed; of watch and suspend: by the first, and
+       the run goes on
 """
 
 _OF_STATE: Final[Mapping[FlowState, Exit]] = {

@@ -1,6 +1,6 @@
-"""Ctrl-C: the first asks the engine to suspend, the second stops at once. What is saved is safe either way.
+"""Ctrl-C and SIGTERM: the first asks the engine to suspend, the second stops at once. What is saved is safe either way.
 
-A thread of its own counts the presses, told by the signal's wakeup descriptor: the main thread may be blocked, and then
+A thread of its own counts them, told by the signal's wakeup descriptor: the main thread may be blocked, and then
 Python's own handler may run late (a lock that is being taken when the signal comes does not notice it).
 """
 
@@ -21,12 +21,15 @@ from flowbook.states import FlowState
 GRACE_S: Final = 1.0
 """How long a stop may take to leave by itself; threads that run tasks cannot be interrupted."""
 
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+"""What a terminal sends for Ctrl-C, and what service managers, containers and batch systems send before they kill."""
+
 _LEAVE: Final = b"\0"
 _KNOCKS: Final = 20
 
 
 class Interrupts:
-    """Hears Ctrl-C (SIGINT) while its block runs, in the main thread."""
+    """Hears `SIGNALS` while its block runs, in the main thread."""
 
     def __init__(self, engine: Engine, display: Display, last_words: str) -> None:
         self._engine = engine
@@ -44,7 +47,7 @@ class Interrupts:
     def __enter__(self) -> Self:
         self._engine.notifier.register(FlowState.RUNNING, self._say_again)
         self._thread.start()
-        self._handler = signal.signal(signal.SIGINT, self._on_signal)
+        self._handlers = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
         self._wakeup = signal.set_wakeup_fd(self._mouth, warn_on_full_buffer=False)
         return self
 
@@ -53,7 +56,8 @@ class Interrupts:
     ) -> None:
         self._raised = True  # too late for one more
         signal.set_wakeup_fd(self._wakeup)
-        signal.signal(signal.SIGINT, self._handler)
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
         self._engine.notifier.deregister(FlowState.RUNNING, self._say_again)
         self._left.set()
         os.write(self._mouth, _LEAVE)
@@ -73,9 +77,9 @@ class Interrupts:
             self._engine.suspend()
 
     def _listen(self) -> None:
-        """Count the presses: one byte comes for each signal."""
+        """Count the signals: one byte comes for each."""
         while (heard := os.read(self._ear, 1)) != _LEAVE:
-            if heard[0] != signal.SIGINT:
+            if heard[0] not in SIGNALS:
                 continue
             if self._wished:
                 self._stop()

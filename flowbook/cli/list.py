@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
-from typing import Final
+from typing import Any, Final
 
 import click
 
-from flowbook.cli.options import backend_option, json_option, open_backend
+from flowbook.cli.completion import complete_runs
+from flowbook.cli.moments import beginning, end
+from flowbook.cli.options import backend_option, open_backend
+from flowbook.cli.output import Output, output_options
 from flowbook.cli.session import Session, verbose_option
 from flowbook.cli.streams import write
-from flowbook.cli.tables import STATE_STYLES, Column, Grid, owner_text, print_table
+from flowbook.cli.tables import STATE_STYLES, Column, Grid, owner_text, print_table, within_limit
 from flowbook.cli.texts import short_time_text, time_text
 from flowbook.states import FlowState
 from flowbook.views.documents import list_document
 from flowbook.views.runs import RunRow
 from flowbook.views.runs import list_runs as find_runs
+from flowbook.views.schemas import LIST
 
 EPILOG = """\b
 Examples:
   flowbook list
-  flowbook list --state failure --state reverted
-  flowbook list --book orders --json
+  flowbook list --state failure --state reverted --since 3d
+  flowbook list --book orders --fields id,state,created_at --output csv
 """
 
 _COLUMNS: Final = (
@@ -41,6 +44,7 @@ _LEFT_OUT_FIRST: Final = ("book", "updated", "owner", "created")
 
 
 @click.command("list", epilog=EPILOG)
+@click.argument("prefix", metavar="[ID]", default="", shell_complete=complete_runs)
 @click.option(
     "--state",
     "states",
@@ -49,24 +53,40 @@ _LEFT_OUT_FIRST: Final = ("book", "updated", "owner", "created")
     help="Only runs in this state; may be given several times.",
 )
 @click.option("--book", metavar="BOOK", help="Only runs of this book.")
+@click.option("--name", metavar="NAME", help="Only runs of the flow with this name.")
+@click.option(
+    "--since",
+    callback=beginning,
+    metavar="TIME",
+    help="Only runs created since 2026-05-31, 2026-05-31T12:30, 2h or 3d ago.",
+)
+@click.option("--until", callback=end, metavar="TIME", help="Only runs created until then; a day counts to its end.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="At most so many.")
-@json_option
+@output_options(LIST)
 @backend_option
 @verbose_option
 @click.pass_context
 def list_runs(
-    context: click.Context, states: tuple[str, ...], book: str | None, limit: int, as_json: bool, backend: str
+    context: click.Context,
+    /,
+    output: Output,
+    limit: int,
+    backend: str,
+    **wanted: Any,  # what `find_runs` takes, by its names
 ) -> int:
-    """List the recorded runs, newest first."""
+    """List the recorded runs, newest first; with ID only those whose ids begin so.
+
+    As text at most 200 lines are printed, whatever --limit says; --output and --json print all that --limit allows.
+    """
     with closing(open_backend(backend, context.ensure_object(Session))) as opened:
-        rows = find_runs(opened, book=book, states=states, limit=limit + 1)
+        rows = find_runs(opened, limit=limit + 1, **wanted)
     more, rows = len(rows) > limit, rows[:limit]
-    if as_json:
-        write(json.dumps(list_document(rows), indent=2, ensure_ascii=False))
-    elif rows:
-        print_table(_grids(rows))
+    if output.how == "table" and not rows:
+        write("no run matches" if any(wanted.values()) else "no runs are recorded here", err=True)
+    elif output.is_own:
+        print_table(_grids(within_limit(rows)))
     else:
-        write("no runs are recorded here" if not (states or book) else "no run matches", err=True)
+        output.write(list_document(rows))
     if more:
         write(f"there are more: --limit {limit * 10} shows them", err=True)
     return 0

@@ -10,9 +10,10 @@ from importlib import import_module
 from typing import Any, Final, NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
 
-from flowbook.cli import trouble
-from flowbook.cli.exits import EXIT_CODES, Exit, exit_of
+from flowbook.cli.exits import Exit, exit_of
+from flowbook.cli.glance import VerbOfRuns
 from flowbook.cli.session import Session, verbose_option
 from flowbook.cli.streams import write
 from flowbook.exceptions import did_you_mean
@@ -22,6 +23,13 @@ Examples:
   flowbook run orders.py::build --param count=3 --run-id r1
   flowbook show r1
   flowbook resume r1 --allow orders.py
+"""
+
+EXIT_CODES_IN_SHORT: Final = """\b
+Exit codes: (flowbook run --help tells more)
+  0  it worked             3  REVERTED      6   owned by another   124  timeout
+  1  FAILURE               4  SUSPENDED     70  our mistake        130  interrupted
+  2  wrong words or code   5  no storage
 """
 
 
@@ -36,10 +44,25 @@ class Verb(NamedTuple):
 VERBS: Final = {
     "run": Verb("flowbook.cli.run", "run", "Run a flow from a file or module, or continue it."),
     "resume": Verb("flowbook.cli.resume", "resume", "Continue a recorded run where it stopped."),
+    "suspend": Verb("flowbook.cli.suspend", "suspend", "Have a run stop where it can be resumed."),
+    "watch": Verb("flowbook.cli.watch", "watch", "Follow a run that another process executes."),
     "list": Verb("flowbook.cli.list", "list_runs", "List the recorded runs, newest first."),
     "show": Verb("flowbook.cli.show", "show", "Show one run: its atoms, attempts and failures."),
+    "graph": Verb("flowbook.cli.graph", "graph", "Draw a flow, or a run with its states."),
+    "export": Verb("flowbook.cli.export", "export", "Write one run as a document that can be imported."),
+    "import": Verb("flowbook.cli.import_", "import_", "Add a run from such a document."),
+    "prune": Verb("flowbook.cli.prune", "prune_runs", "Delete old runs."),
+    "doctor": Verb("flowbook.cli.doctor", "doctor", "See whether storage and installation are in order."),
+    "backend": Verb("flowbook.cli.backend", "backend", "Look after a storage: backend upgrade."),
+    "plugins": Verb("flowbook.cli.plugins", "plugins", "List what installed packages add to flowbook."),
+    "completion": Verb("flowbook.cli.completing", "completion", "Print what makes a shell complete words."),
+    "explain": Verb("flowbook.cli.explain", "explain_error", "Explain an error by its code."),
     "demo": Verb("flowbook.cli.demo", "demo", "See a flow being killed and going on, in 20 seconds."),
 }
+
+
+TAKE_A_RUN_FIRST: Final = frozenset({"resume", "suspend", "watch", "list", "show", "graph", "export"})
+"""The verbs whose first word is completed as a run."""
 
 
 class Verbs(click.Group):
@@ -51,9 +74,10 @@ class Verbs(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command of a verb, or None when there is no such verb."""
-        if cmd_name not in VERBS:
-            return None
-        verb = VERBS[cmd_name]
+        return self._command(cmd_name) if cmd_name in VERBS else None
+
+    def _command(self, name: str) -> click.Command:
+        verb = VERBS[name]
         command: click.Command = getattr(import_module(verb.module), verb.name)
         return command
 
@@ -63,7 +87,14 @@ class Verbs(click.Group):
         """Return the command that ``args`` begin with. Raises NoSuchVerb."""
         if args and args[0] not in VERBS and not args[0].startswith("-"):
             raise NoSuchVerb(args[0], ctx)
+        if ctx.resilient_parsing and len(args) == 1 and (name := args[0]) in TAKE_A_RUN_FIRST:
+            return name, VerbOfRuns(name, lambda: self._command(name)), []
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the verbs that begin so, importing none of them, and the options."""
+        verbs = [CompletionItem(name, help=verb.summary) for name, verb in VERBS.items() if name.startswith(incomplete)]
+        return [*verbs, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the verbs with their summaries, importing none of them."""
@@ -81,13 +112,13 @@ class NoSuchVerb(click.UsageError):
 
 @click.group(
     cls=Verbs,
-    epilog=f"{EXAMPLES}\n{EXIT_CODES}",
+    epilog=f"{EXAMPLES}\n{EXIT_CODES_IN_SHORT}",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(package_name="flowbook", prog_name="flowbook")
 @verbose_option
 def cli() -> None:
-    """Run flows from a logbook, and continue what stopped, for whatever reason, from there."""
+    """Run flows from a logbook, and continue what stopped from there."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -104,6 +135,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write("interrupted; what was saved is safe", err=True)
         return Exit.INTERRUPTED
     except Exception as error:  # the one place where every error ends
-        trouble.tell(error, session)
+        import_module("flowbook.cli.trouble").tell(error, session)
         return exit_of(error)
     return code if isinstance(code, int) else Exit.OK

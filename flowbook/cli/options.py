@@ -8,13 +8,13 @@ from typing import Any, Final, TypeVar
 import click
 from click.core import ParameterSource
 
-from flowbook.cli.session import Session
+from flowbook.cli.choosing import choose_run
+from flowbook.cli.completion import complete_runs
+from flowbook.cli.progress import progress_option
+from flowbook.cli.session import BACKEND_VARIABLE, DEFAULT_BACKEND, Session
 from flowbook.persistence import fetch, hide_secrets
 from flowbook.persistence.backend import Backend
 from flowbook.views.runs import find_id
-
-DEFAULT_BACKEND: Final = "sqlite:///flowbook.db"
-BACKEND_VARIABLE: Final = "FLOWBOOK_BACKEND"
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])  # a function that becomes a command
 
@@ -38,12 +38,7 @@ _ENGINE_OPTIONS: Final = (
         help="What to do with a flow that is not as the run recorded it. accept (default) warns.",
     ),
     click.option("--take-over", is_flag=True, help="Take the run from an owner that still lives."),
-    click.option(
-        "--progress",
-        type=click.Choice(["auto", "tty", "plain", "quiet"]),
-        default="auto",
-        help="auto (default): tty when stderr is a terminal, else plain.",
-    ),
+    progress_option,
 )
 
 
@@ -67,11 +62,19 @@ def open_backend(url: str, session: Session, *, create: bool = False) -> Backend
     return backend
 
 
-def run_named(word: str, backend: Backend, session: Session) -> str:
-    """Return the id of the run that ``word`` means. Raises NotFound."""
+def run_argument(function: _Command) -> _Command:
+    """Add the argument RUN, which is given to the verb as ``run_id``: a word for `run_named`, or None."""
+    return click.argument("run_id", metavar="[RUN]", required=False, shell_complete=complete_runs)(function)
+
+
+def run_named(word: str | None, backend: Backend, session: Session) -> str:
+    """Return the id of the run that ``word`` means; where there is no word, of the one chosen on the terminal.
+
+    Raises NotFound, and RunMissing without a word and without a terminal.
+    """
     place = session.where
     session.look_at(place, "flowbook list shows the runs")
-    found = find_id(backend, word)
+    found = choose_run(backend) if word is None else find_id(backend, word)
     session.look_at(place)
     return found
 

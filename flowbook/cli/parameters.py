@@ -11,6 +11,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from flowbook.atoms.signature import definition_of, place_at
 from flowbook.exceptions import NotPossible, did_you_mean
+from flowbook.secrets.places import PLACES
+from flowbook.secrets.secret import Secret
 
 _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
@@ -32,6 +34,35 @@ def split(words: Iterable[str], option: str) -> dict[str, str]:
 def guessed(values: Mapping[str, str]) -> dict[str, object]:
     """Return values as the JSON that they are, or else as the text."""
     return {name: _json_or_text(value) for name, value in values.items()}
+
+
+def secrets_in(words: Iterable[str]) -> dict[str, Secret]:
+    """Return the secrets that words refer to, such as ``password=env:DB_PASSWORD``, by name.
+
+    Raises NotPossible for others, and does not show them: they may hold what they should refer to.
+    """
+    found: dict[str, Secret] = {}
+    for word in words:
+        name, _, reference = word.partition("=")
+        kind, _, place = reference.partition(":")
+        if kind not in PLACES or not place or not name:
+            name = name if reference and name else "NAME"
+            raise NotPossible(
+                f"--secret {name}=... does not say where the secret lies",
+                where="--secret",
+                todo=f"give --secret {name}=env:VARIABLE, {name}=file:PATH or {name}=keyring:SERVICE/ENTRY",
+            )
+        if name in found:
+            raise NotPossible(f"{name!r} is given twice", where="--secret", todo=f"give --secret {name}=... once")
+        found[name] = _secret(kind, place)
+    return found
+
+
+def _secret(kind: str, place: str) -> Secret:
+    if kind == "keyring":
+        service, _, entry = place.rpartition("/")
+        return Secret.from_keyring(service, entry)
+    return Secret.from_env(place) if kind == "env" else Secret.from_file(place)
 
 
 def arguments_for(factory: Callable[..., Any], values: Mapping[str, str]) -> dict[str, object]:

@@ -11,10 +11,11 @@ import click
 from flowbook.cli import targets
 from flowbook.cli.exits import EXIT_CODES
 from flowbook.cli.logs import logs_told
-from flowbook.cli.options import backend_option, backend_words, engine_options, open_backend, run_named
+from flowbook.cli.options import backend_option, backend_words, engine_options, open_backend, run_argument, run_named
 from flowbook.cli.session import Session, verbose_option
+from flowbook.cli.summary import Hints
 from flowbook.cli.trouble import in_code_of
-from flowbook.cli.work import Hints, work
+from flowbook.cli.work import work
 from flowbook.engines.engine import Engine
 from flowbook.engines.registry import load_from_run
 from flowbook.exceptions import FactoryRefused
@@ -25,7 +26,8 @@ from flowbook.views.details import view_run
 EPILOG = f"""\b
 Examples:
   flowbook resume r1 --allow orders.py
-  flowbook resume r1 --allow shop --engine parallel
+  flowbook resume @last --allow shop --engine parallel
+  flowbook resume @failed --rerun --allow orders.py --progress plain
 \n{EXIT_CODES}"""
 
 
@@ -44,7 +46,7 @@ class ResumeRefused(FactoryRefused):
 
 
 @click.command("resume", epilog=EPILOG)
-@click.argument("run_id", metavar="RUN")
+@run_argument
 @click.option(
     "--allow",
     multiple=True,
@@ -58,13 +60,19 @@ class ResumeRefused(FactoryRefused):
 def resume(
     context: click.Context,
     /,
-    run_id: str,
+    run_id: str | None,
     allow: tuple[str, ...],
     backend: str,
     progress: str,
     **options: Any,  # those of `load_from_run`, by its names
 ) -> int:
-    """Continue a recorded run where it stopped: RUN is its id, or as much of the beginning as is unique."""
+    """Continue a recorded run where it stopped: what is saved is not done again, and the first line says so.
+
+    RUN is its id, as much of the beginning as is unique, @last or @failed. Its flow is built again as the run
+    recorded it, by code that --allow must name; without it the command to use is told.
+
+    Ctrl-C or SIGTERM suspends the run again, a second one stops at once.
+    """
     session = context.ensure_object(Session)
     with closing(open_backend(backend, session)) as opened, logs_told(session):
         words = backend_words(context, backend)

@@ -15,8 +15,9 @@ from flowbook.cli.exits import EXIT_CODES
 from flowbook.cli.logs import logs_told
 from flowbook.cli.options import backend_option, backend_words, engine_options, open_backend
 from flowbook.cli.session import Session, verbose_option
+from flowbook.cli.summary import Hints
 from flowbook.cli.trouble import in_code_of
-from flowbook.cli.work import Hints, work
+from flowbook.cli.work import work
 from flowbook.engines.engine import Engine
 from flowbook.engines.factories import Factory
 from flowbook.engines.registry import load
@@ -35,6 +36,13 @@ Examples:
 @click.argument("target", metavar="FILE.py::NAME|MODULE:NAME")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the factory, or an input.")
 @click.option("--store", "store", multiple=True, metavar="NAME=VALUE", help="An input of the flow.")
+@click.option(
+    "--secret",
+    "secrets",
+    multiple=True,
+    metavar="NAME=PLACE",
+    help="An input that is a secret, by its place: env:VARIABLE, file:PATH or keyring:SERVICE/ENTRY.",
+)
 @backend_option
 @click.option("--run-id", metavar="ID", help="Name the run. The same id again continues it.")
 @click.option("--book", default="default", metavar="BOOK", help="The book that a new run belongs to.")
@@ -47,6 +55,7 @@ def run(
     target: str,
     params: tuple[str, ...],
     store: tuple[str, ...],
+    secrets: tuple[str, ...],
     backend: str,
     progress: str,
     **options: Any,  # those of `load`, by its names
@@ -54,11 +63,16 @@ def run(
     """Run a flow, a task, or what a function returns; a run that stopped goes on from there.
 
     A function is called with --param, each value converted by its annotation. For a flow, --param and
-    --store give inputs: JSON where the value is JSON, else text. Results go to stdout, all else to stderr.
+    --store give inputs: JSON where the value is JSON, else text; --secret gives one that no record holds in clear.
+    Results go to stdout, all else to stderr: also what atoms print and log, with the name of the atom before each line.
+
+    Ctrl-C or SIGTERM suspends the run: what runs is finished and saved, nothing else is started. A second one stops
+    at once. Both can be resumed.
     """
     session = context.ensure_object(Session)
     session.look_at(target)
     factory, flow, inputs = _flow_of(target, parameters.split(params, "--param"), parameters.split(store, "--store"))
+    inputs |= parameters.secrets_in(secrets)
     with closing(open_backend(backend, session, create=True)) as opened, logs_told(session):
         session.look_at(target)
         engine = load(flow, inputs, backend=opened, factory=factory, **options)

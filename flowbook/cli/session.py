@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 from flowbook.cli.streams import write
+
+DEFAULT_BACKEND: Final = "sqlite:///flowbook.db"
+BACKEND_VARIABLE: Final = "FLOWBOOK_BACKEND"
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])  # a function that becomes a command
 

@@ -1,61 +1,155 @@
-"""``flowbook show``: one run, its atoms, attempts and failures."""
+"""``flowbook show``: one run, its atoms, attempts and failures; or one atom in full."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterator
-from contextlib import closing
+import gc
+import shlex
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import Final
 
 import click
 
-from flowbook.cli.options import backend_option, json_option, open_backend, run_named
+from flowbook.cli.attempts import print_atom
+from flowbook.cli.completion import complete_atoms
+from flowbook.cli.options import backend_option, backend_words, open_backend, run_argument, run_named
+from flowbook.cli.output import Output, output_options
 from flowbook.cli.session import Session, verbose_option
 from flowbook.cli.streams import write
-from flowbook.cli.tables import STATE_STYLES, Column, Grid, owner_text, print_table
-from flowbook.cli.texts import failure_line, short_time_text, time_text, took_text
-from flowbook.states import FINISHED, UNFINISHED_ATOMS, FlowState
-from flowbook.views.details import AtomView, RunView, view_run
-from flowbook.views.documents import run_document
+from flowbook.cli.tables import LINES_MAX, STATE_STYLES, Column, Grid, owner_text, print_table
+from flowbook.cli.texts import failure_line, notes_text, short_time_text, time_text, took_text
+from flowbook.persistence.backend import Backend
+from flowbook.states import FINISHED, UNFINISHED_ATOMS, AtomState, FlowState
+from flowbook.views.atoms import atom_names, view_atom
+from flowbook.views.details import AtomView, RunView, narrowed, view_run
+from flowbook.views.documents import atom_document, run_document
+from flowbook.views.schemas import SHOW, SHOW_ATOM
 
 EPILOG = """\b
 Examples:
   flowbook show r1
-  flowbook show r1 -v
-  flowbook show r1 --json
+  flowbook show @failed charge
+  flowbook show r1 'copy-*' --state failure --output csv
 """
+
+ATOMS_SHOWN: Final = 120
+"""Of more atoms than these, those are shown first that failed or are under way; the others are counted."""
+
+_BLOCK_MAX: Final = 40
+"""How many lines of one failure are shown among others."""
 
 _COLUMNS: Final = (
     Column("atom"),
     Column("state", styles=STATE_STYLES),
+    Column("round", right=True),
     Column("attempts", right=True),
     Column("took", right=True),
     Column("started"),
     Column("note", least=16),
 )
 
+_Command = Callable[..., str]
+"""Gives a command line to copy, of words behind ``flowbook show RUN``."""
+
 
 @click.command("show", epilog=EPILOG)
-@click.argument("run_id", metavar="RUN")
-@json_option
+@run_argument
+@click.argument("atom", metavar="[ATOM]", required=False, shell_complete=complete_atoms)
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice([state.value for state in AtomState], case_sensitive=False),
+    help="Only atoms in this state; may be given several times.",
+)
+@output_options(SHOW, SHOW_ATOM)
 @backend_option
 @verbose_option
 @click.pass_context
-def show(context: click.Context, run_id: str, as_json: bool, backend: str) -> int:
-    """Show one run: RUN is its id, or as much of the beginning as is unique. With -v also tracebacks."""
+def show(
+    context: click.Context, run_id: str | None, atom: str | None, states: tuple[str, ...], output: Output, backend: str
+) -> int:
+    """Show one run, or with ATOM one of its atoms in full: its attempts, its failure, and what it waits for.
+
+    RUN is an id, as much of its beginning as is unique, @last or @failed; on a terminal it may be left out, to be
+    chosen. ATOM is a name, or a pattern such as 'copy-*'. As text at most 200 lines are printed: what failed or is
+    under way first. With -v also tracebacks.
+    """
     session = context.ensure_object(Session)
     with closing(open_backend(backend, session)) as opened:
-        run = view_run(opened, run_named(run_id, opened, session))
-    if as_json:
-        write(json.dumps(run_document(run), indent=2, ensure_ascii=False))
+        found = run_named(run_id, opened, session)
+        if atom is not None and _is_name(atom, opened, found):
+            return _show_atom(opened, found, atom, output.of(SHOW_ATOM))
+        with _nothing_collected():
+            run = narrowed(view_run(opened, found), states=states, names=atom or "")
+    output = output.of(SHOW)
+    if output.how == "table" and not run.atoms and (states or atom):
+        write("no atom matches", err=True)
+    if not output.is_own:
+        output.write(run_document(run))
         return 0
-    for name, text in _header(run):
-        write(f"{name + ':':<9} {text}")
-    if run.atoms:
-        write()
-        print_table(_grids(run))
-    _print_failures(run, verbose=session.verbose)
+    words = backend_words(context, backend)
+
+    def command(*more: str) -> str:
+        return shlex.join(["flowbook", "show", run.id, *more, *(["--backend", words] if words else [])])
+
+    _print_run(run, command, verbose=session.verbose)
     return 0
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Look for no garbage in the block: a large run is many objects, of which none is garbage."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _is_name(word: str, backend: Backend, run_id: str) -> bool:
+    """Return whether a word is to be an atom's name: where it may be a pattern, only if there is such an atom."""
+    return not set(word) & set("*?[") or word in atom_names(backend, run_id)
+
+
+def _show_atom(backend: Backend, run_id: str, name: str, output: Output) -> int:
+    report = view_atom(backend, run_id, name)
+    if output.is_own:
+        print_atom(report)
+    else:
+        output.write(atom_document(report))
+    return 0
+
+
+def _print_run(run: RunView, command: _Command, *, verbose: bool) -> None:
+    header = [f"{name + ':':<9} {text}" for name, text in _header(run)]
+    write("\n".join(header))
+    atoms, folded = _folded(run.atoms)
+    if atoms:
+        write()
+        print_table(_grids(atoms))
+    for state, count in folded.items():
+        write(f"+{count:,} {state} more: {command('--state', state.lower(), '--output', 'jsonl')}")
+    lines = len(header) + len(atoms) + len(folded) + 2
+    _print_failures(run.failed, command, LINES_MAX - lines, verbose=verbose)
+
+
+def _folded(atoms: Sequence[AtomView]) -> tuple[Sequence[AtomView], Counter[str]]:
+    """Return the atoms to show, and how many others there are in each state."""
+    if len(atoms) <= ATOMS_SHOWN:
+        return atoms, Counter()
+    ranked = sorted(atoms, key=_rank)
+    return ranked[:ATOMS_SHOWN], Counter(atom.state for atom in ranked[ATOMS_SHOWN:])
+
+
+def _rank(atom: AtomView) -> int:
+    """Return 0 for what failed, 1 for what is under way, 2 for the rest."""
+    if atom.failure or atom.revert_failure:
+        return 0
+    return 1 if atom.state in (*UNFINISHED_ATOMS, AtomState.RETRYING) else 2
 
 
 def _header(run: RunView) -> Iterator[tuple[str, str]]:
@@ -80,19 +174,20 @@ def _state(run: RunView) -> str:
 
 def _counts(run: RunView) -> str:
     states = ", ".join(f"{count} {state}" for state, count in run.counts.items())
-    return f"{len(run.atoms)}: {states}" if states else "0"
+    return f"{sum(run.counts.values())}: {states}" if states else "0"
 
 
-def _grids(run: RunView) -> Iterator[Grid]:
+def _grids(atoms: Sequence[AtomView]) -> Iterator[Grid]:
     """Yield the table in full, and narrower and narrower."""
-    yield _grid(run, (), short=False)
-    for left_out in ((), ("started",), ("started", "took", "attempts")):
-        yield _grid(run, left_out, short=True)
+    first_round = () if any(atom.round for atom in atoms) else ("round",)
+    yield _grid(atoms, first_round, short=False)
+    for left_out in (first_round, ("round", "started"), ("round", "started", "took", "attempts")):
+        yield _grid(atoms, left_out, short=True)
 
 
-def _grid(run: RunView, left_out: Collection[str], *, short: bool) -> Grid:
+def _grid(atoms: Sequence[AtomView], left_out: Collection[str], *, short: bool) -> Grid:
     columns = [column for column in _COLUMNS if column.name not in left_out]
-    cells = [_cells(atom, short=short) for atom in run.atoms]
+    cells = [_cells(atom, short=short) for atom in atoms]
     return Grid(columns, [[row[column.name] for column in columns] for row in cells])
 
 
@@ -102,6 +197,7 @@ def _cells(atom: AtomView, *, short: bool) -> dict[str, str]:
     return {
         "atom": atom.name,
         "state": atom.state,
+        "round": str(atom.round),
         "attempts": str(atom.attempts) if atom.attempts else "",
         "took": "" if atom.duration_s is None else took_text(atom.duration_s),
         "started": "" if atom.started_at is None else time(atom.started_at),
@@ -110,19 +206,34 @@ def _cells(atom: AtomView, *, short: bool) -> dict[str, str]:
 
 
 def _note(atom: AtomView) -> str:
+    """Return why an atom failed, else how far it is and what it noted."""
     failure = atom.revert_failure or atom.failure
     if failure is not None:
         return failure_line(failure.type, failure.message)
     under_way = atom.state in UNFINISHED_ATOMS and atom.progress is not None
-    return f"{atom.progress:.0%}" if under_way else ""
+    return " ".join(filter(None, (f"{atom.progress:.0%}" if under_way else "", notes_text(atom.notes))))
 
 
-def _print_failures(run: RunView, *, verbose: bool) -> None:
-    for atom in run.failed:
-        write()
-        for what, failure in (("failed", atom.failure), ("revert failed", atom.revert_failure)):
-            if failure is not None:
-                place = f" ({atom.place})" if atom.place else ""
-                write(f"{what}: {atom.name}{place}: {failure}")
-                if verbose:
-                    write(failure.traceback, nl=False)
+def _print_failures(failed: Sequence[AtomView], command: _Command, room: int, *, verbose: bool) -> None:
+    """Print as many failures as have room, in so many lines at most, and say where the others are."""
+    blocks = [block for atom in failed for block in _blocks(atom, command, verbose=verbose)]
+    for number, block in enumerate(blocks):
+        room -= len(block) + 1
+        if room < 2 and number < len(blocks):
+            left = Counter(atom.state for atom in failed)
+            states = [word for state in left for word in ("--state", state.lower())]
+            write(f"\n{len(blocks) - number:,} more failures: {command(*states, '--output', 'jsonl')}")
+            return
+        write("\n".join(["", *block]))
+
+
+def _blocks(atom: AtomView, command: _Command, *, verbose: bool) -> Iterator[list[str]]:
+    """Yield the lines of each failure of an atom."""
+    place = f" ({atom.place})" if atom.place else ""
+    for what, failure in (("failed", atom.failure), ("revert failed", atom.revert_failure)):
+        if failure is not None:
+            text = f"{what}: {atom.name}{place}: {failure}\n{failure.traceback if verbose else ''}"
+            lines = text.rstrip().splitlines()
+            if len(lines) > _BLOCK_MAX:
+                lines[_BLOCK_MAX - 1 :] = [f"... {len(lines) - _BLOCK_MAX + 1} more lines: {command(atom.name)}"]
+            yield lines

@@ -6,18 +6,23 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Final
+from typing import Final, TypeVar
 from unicodedata import category
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from flowbook.cli.streams import write
+from flowbook.cli.streams import may_be_unread, write
 from flowbook.views.runs import OwnerView
 
 _PIPE_WIDTH: Final = 10_000
 """In a pipe nothing is cut: lines are as long as they need."""
+
+LINES_MAX: Final = 200
+"""More lines than these no verb prints for people to read: what is behind them is counted."""
+
+_T = TypeVar("_T")
 
 _GAP: Final = 2
 _NO_CHARACTERS: Final = ("Cc", "Cs")  # the categories of what moves the cursor, or cannot be written
@@ -81,18 +86,29 @@ def owner_text(owner: OwnerView | None) -> str:
     return f"{owner.name} (gone)" if owner.lives is False else owner.name
 
 
-def print_table(grids: Iterable[Grid]) -> None:
+def within_limit(rows: Sequence[_T]) -> Sequence[_T]:
+    """Return as many rows as one table may have, and say on stderr how many are left out."""
+    left_out = len(rows) - LINES_MAX + 1
+    if left_out > 0:
+        write(f"{left_out:,} more are not shown: --output jsonl prints them all", err=True)
+    return rows[: LINES_MAX - 1]
+
+
+def print_table(grids: Iterable[Grid], *, err: bool = False) -> None:
     """Print the first of the grids that fits on the terminal, or the last; to a pipe the first.
 
     What does not fit even so is printed over the edge, where the terminal wraps it: it can still be copied.
     """
-    console = Console(highlight=False, markup=False)
-    room = console.width if sys.stdout.isatty() else _PIPE_WIDTH
+    stream = sys.stderr if err else sys.stdout
+    console = Console(file=stream, highlight=False, markup=False)
+    room = console.width if stream.isatty() else _PIPE_WIDTH
     for grid in grids:
         widths = grid.widths_within(room)
         if width_of(widths) <= room:
             break
-    write("\n".join(_lines(grid, widths, console)))
+    with may_be_unread(err=err):  # a console writes even what it only captures, though that is nothing
+        text = "\n".join(_lines(grid, widths, console))
+    write(text, err=err)
 
 
 def _lines(grid: Grid, widths: Sequence[int], console: Console) -> list[str]:
@@ -103,10 +119,11 @@ def _lines(grid: Grid, widths: Sequence[int], console: Console) -> list[str]:
         return captured.get()
 
     columns = list(zip(grid.columns, widths, strict=True))
-    head = [_cell(column.name, "bold", column, width, coloured) for column, width in columns]
+    cut = "…" if console.encoding.startswith("utf") else "~"
+    head = [_cell(column.name, "bold", column, width, coloured, cut) for column, width in columns]
     rows = (
         [
-            _cell(text, column.styles.get(text, ""), column, width, coloured)
+            _cell(text, column.styles.get(text, ""), column, width, coloured, cut)
             for text, (column, width) in zip(row, columns, strict=True)
         ]
         for row in grid.rows
@@ -114,11 +131,11 @@ def _lines(grid: Grid, widths: Sequence[int], console: Console) -> list[str]:
     return [(" " * _GAP).join(cells).rstrip() for cells in (head, *rows)]
 
 
-def _cell(text: str, style: str, column: Column, width: int, coloured: Callable[[str, str], str]) -> str:
+def _cell(text: str, style: str, column: Column, width: int, coloured: Callable[[str, str], str], cut: str) -> str:
     text = _in_one_line(text)
     missing = width - _width(text)
     if missing < 0:
-        text, missing = set_cell_size(text, width - 1) + "…", 0
+        text, missing = set_cell_size(text, width - 1) + cut, 0
     shown = coloured(text, style) if style else text
     return " " * missing + shown if column.right else shown + " " * missing
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
+
+from flowbook.secrets.masking import masked
 
 VALUE_MAX: Final = 200
 
@@ -34,12 +38,23 @@ def short_time_text(at: float) -> str:
 
 
 def value_text(value: object) -> str:
-    """Return a value as one line of at most `VALUE_MAX` characters, whatever its ``__repr__`` does."""
+    """Return a value as one line of at most `VALUE_MAX` characters, whatever its ``__repr__`` does; secrets masked."""
     try:
         text = repr(value)
     except Exception as error:  # it is the user's code
         text = f"<no repr: it raised {type(error).__name__}>"
+    return cut_text(masked(text))
+
+
+def cut_text(text: str) -> str:
+    """Return a text of at most `VALUE_MAX` characters; of a longer one the beginning, and how long it is."""
     return text if len(text) <= VALUE_MAX else f"{text[:VALUE_MAX]}... ({len(text)} characters)"
+
+
+def notes_text(notes: Mapping[str, object]) -> str:
+    """Return what an atom noted, in one line: ``url=http://example.org, bytes=4096``."""
+    told = ((name, value if isinstance(value, str) else json.dumps(value)) for name, value in notes.items())
+    return cut_text(", ".join(f"{name}={value}" for name, value in told))
 
 
 def failure_line(kind: str, message: str, where_more: str = "") -> str:

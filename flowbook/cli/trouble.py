@@ -16,9 +16,18 @@ from typing import Final, NamedTuple
 import click
 
 from flowbook.atoms.signature import place_at
+from flowbook.cli.colours import styled
 from flowbook.cli.session import Session
 from flowbook.cli.streams import write
-from flowbook.exceptions import CompilationFailure, FlowbookError, InternalError, StorageError, UsageError, WrongType
+from flowbook.exceptions import (
+    CompilationFailure,
+    FlowbookError,
+    InternalError,
+    StorageError,
+    UsageError,
+    WrongType,
+    did_you_mean,
+)
 
 _PACKAGE: Final = str(Path(__file__).resolve().parents[1])
 _LIBRARIES: Final = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
@@ -26,6 +35,10 @@ _LIBRARIES: Final = tuple({sysconfig.get_path(name) for name in ("stdlib", "pure
 
 _INPUT: Final = re.compile(r"store=\{(?P<quote>['\"])(?P<symbol>.+?)(?P=quote): \.\.\.\}")
 """How a wiring error tells programs to give an input."""
+
+
+_NO_VERB: Final = re.compile("No such command '(.+?)'")
+"""How click tells that a group has no such verb."""
 
 
 class Parts(NamedTuple):
@@ -84,10 +97,12 @@ def in_code_of(target: str) -> Iterator[None]:
 def tell(error: BaseException, session: Session) -> None:
     """Print an error to stderr in its four parts, and its traceback when the session is verbose."""
     parts = parts_of(error, session)
-    write(f"{_red(f'error[{parts.code}]')}: {parts.what}", err=True)
+    code = styled(f"error[{parts.code}]", fg="red", bold=True)
+    write(f"{code}: {parts.what}", err=True)
     for name, text in (("where", parts.where), ("why", parts.why), ("do", parts.todo)):
         if text:
             write(f"  {name}: {text}", err=True)
+    write(styled(f"  more: flowbook explain {parts.code}", dim=True), err=True)
     if session.verbose:
         write(_traceback_of(error), err=True, nl=False)
 
@@ -165,7 +180,19 @@ def _parts_of_usage(error: click.ClickException) -> Parts:
         why = "the value does not fit"
     todo = getattr(error, "hint", "") or _near(error) or f"see {path} --help"
     what = error.message if isinstance(error, click.NoSuchOption) else error.format_message()
-    return Parts(UsageError.code, what.partition(" Did you mean")[0], path, why, todo)
+    if context is not None and isinstance(context.command, click.Group):
+        what, why, todo = _of_group(what, context.command.list_commands(context), path, (what, why, todo))
+    return Parts(UsageError.code, what.partition(" Did you mean")[0], path, getattr(error, "why", why), todo)
+
+
+def _of_group(what: str, verbs: list[str], path: str, others: tuple[str, str, str]) -> tuple[str, str, str]:
+    """Return what, why and what to do where a word should name one of ``verbs``, and where not ``others``."""
+    if named := _NO_VERB.match(what):
+        todo = did_you_mean(named[1], verbs) or f"the verbs are {', '.join(verbs)}"
+        return f"there is no verb {named[1]!r}", "it is no word that is known here", todo
+    if what.startswith(("Usage:", "Missing command")):
+        return "no verb was given", "a verb says what is to be done", f"see {path} --help"
+    return others
 
 
 def _near(error: click.ClickException) -> str:
@@ -182,7 +209,3 @@ def _traceback_of(error: BaseException) -> str:
         shown = "".join(traceback.format_list(_frames_of(error.error)))
         return shown + "".join(traceback.format_exception_only(error.error))
     return "".join(traceback.format_exception(error))
-
-
-def _red(text: str) -> str:
-    return text if os.environ.get("NO_COLOR") else click.style(text, fg="red", bold=True)

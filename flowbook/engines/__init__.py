@@ -1,8 +1,22 @@
-"""Engines run flows from their logbook: `load` one, `run` a flow at once, or `resume` what stopped."""
+"""Engines run flows from their logbook: `load` one, `run` a flow at once, `suspend` it, or `resume` what stopped."""
 
 from __future__ import annotations
 
-from flowbook.engines.engine import Engine
-from flowbook.engines.registry import load, load_from_factory, load_from_run, resume, run
+from typing import TYPE_CHECKING
 
-__all__ = ["Engine", "load", "load_from_factory", "load_from_run", "resume", "run"]
+from flowbook.lazy import offering
+
+if TYPE_CHECKING:
+    from flowbook.engines.engine import Engine
+    from flowbook.engines.registry import load, load_from_factory, load_from_run, resume, run, suspend
+
+__all__ = ["Engine", "load", "load_from_factory", "load_from_run", "resume", "run", "suspend"]
+
+if not TYPE_CHECKING:
+    __getattr__ = offering(
+        __name__,
+        {
+            "flowbook.engines.engine": ("Engine",),
+            "flowbook.engines.registry": ("load", "load_from_factory", "load_from_run", "resume", "run", "suspend"),
+        },
+    )

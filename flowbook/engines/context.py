@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from flowbook.engines.core.run import PROGRESS
 from flowbook.exceptions import InvalidState, NotPossible, WrongType
 from flowbook.failure import Failure
+from flowbook.secrets.masking import masked_json
 from flowbook.states import Direction
 
 Report = Callable[[Mapping[str, object]], None]
@@ -43,7 +44,7 @@ class Context:
             self._report({PROGRESS: min(1.0, max(0.0, float(progress)))})
 
     def annotate(self, **metadata: object) -> None:
-        """Record something beside the atom: plain data under names of yours, the newest of each name.
+        """Record something beside the atom: plain data under names of yours, the newest of each name; secrets masked.
 
         Raises WrongType for what is no JSON, and NotPossible for the name ``progress``.
         """
@@ -52,7 +53,7 @@ class Context:
         told = {}
         for name, value in metadata.items():
             try:
-                told[name] = json.loads(json.dumps(value, allow_nan=False))  # the task may go on changing its own
+                told[name] = json.loads(masked_json(json.dumps(value, allow_nan=False)))  # a copy: the task may go on
             except (TypeError, ValueError, RecursionError):
                 raise WrongType(f"{name!r} of {self.atom!r}", value, "plain data (JSON)") from None
         if self._report is not None:

@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 from flowbook.engines.core.messages import Event
 from flowbook.engines.core.run import PROGRESS
 from flowbook.engines.options import DEFAULT_BOOK, Options
+from flowbook.engines.secrecy import check_recorded
 from flowbook.engines.storage import Storage, as_inline
 from flowbook.exceptions import Damaged, FlowChanged, InputsChanged, NotFound, NotPossible
 from flowbook.flows.plan import Plan, differences, plan_record, refused_versions
 from flowbook.persistence import codec
 from flowbook.persistence.backend import Backend, FlowRecords
 from flowbook.persistence.changes import Change, Delete, Put, Row
+from flowbook.secrets.secret import Secret
 from flowbook.states import (
     FINISHED,
     FLOW_TRANSITIONS,
@@ -80,8 +82,9 @@ def look(storage: Storage, inputs: Mapping[str, object], options: Options) -> bo
 def enter(storage: Storage, inputs: Mapping[str, object], options: Options, at: float) -> Entered:
     """Create the run, or take up the one that is recorded, in at most one commit under the claim.
 
-    Raises InputsChanged and FlowChanged when what is recorded is another flow or other inputs, and EncodeError or
-    TooLarge for inputs that cannot be stored; nothing is written then.
+    Raises InputsChanged and FlowChanged when what is recorded is another flow or other inputs, EncodeError or
+    TooLarge for inputs that cannot be stored, and SecretMissing or SecretKeyMissing for a recorded secret that cannot
+    be had; nothing is written then.
     """
     saved = storage.read()
     if saved is None:
@@ -90,6 +93,8 @@ def enter(storage: Storage, inputs: Mapping[str, object], options: Options, at: 
     check_book(storage, saved, options)
     found = check_plan(storage, saved, on_change=options.on_change)
     _check_retries(storage, saved)
+    if options.rerun or state_of(saved) not in FINISHED:
+        check_recorded(saved)
     changes: list[Change] = [Delete("request", key) for key in saved.kind("request")]
     changes += storage.put_inputs({name: value for name, value in inputs.items() if name not in saved.kind("input")})
     if found:
@@ -224,9 +229,17 @@ def _canonical(document: Any) -> str:  # of a JSON document
 
 def _ordered(document: Any) -> Any:
     if isinstance(document, dict):
+        if isinstance(secret := document.get("!secret"), dict):
+            return {"!secret": _comparable(secret)}
         inside = {key: _ordered(value) for key, value in document.items()}
         return {"!dict": sorted(inside["!dict"], key=_canonical)} if "!dict" in inside else inside
     return [_ordered(each) for each in document] if isinstance(document, list) else document
+
+
+def _comparable(secret: dict[str, object]) -> object:
+    """Return what is the same for the same secret: one that is sealed twice has two tokens."""
+    found = Secret.from_data(secret)
+    return secret if found.is_reference else ["sealed", found.reveal()]
 
 
 def check_plan(storage: Storage, saved: FlowRecords, *, on_change: str) -> list[str]:

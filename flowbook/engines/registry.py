@@ -14,13 +14,16 @@ from flowbook.engines.engine import Engine
 from flowbook.engines.factories import Factory, factory_of_callable, has_changed
 from flowbook.engines.opening import look, state_of
 from flowbook.engines.options import SCHEMA, EngineOptions, Options, check_id
+from flowbook.engines.secrecy import check_given, check_recorded
 from flowbook.exceptions import FactoryMissing, NotFound, NotPossible, WrongType, did_you_mean
 from flowbook.flows.base import Flow
 from flowbook.flows.compilation import compile_flow
 from flowbook.persistence import fetch
-from flowbook.persistence.backend import Backend, FlowRecords
+from flowbook.persistence.backend import Backend, FlowRecords, Query
+from flowbook.persistence.owners import lives_by_pid
 from flowbook.persistence.registry import as_backend
 from flowbook.plugins import load_plugin
+from flowbook.states import FINISHED
 
 LOG = logging.getLogger("flowbook")
 
@@ -49,7 +52,8 @@ def load(
     ``take_over``, ``lease_s``. A backend that is fetched here is closed at the end of each ``run``; one that you made
     stays open.
 
-    Raises CompilationFailure with every wiring error, UnknownPlugin and NotPossible for what is asked in vain.
+    Raises CompilationFailure with every wiring error, UnknownPlugin and NotPossible for what is asked in vain, and
+    SecretMissing and SecretKeyMissing for an input whose secret cannot be had, or not be stored.
     """
     _check_options(options)
     chosen = Options(
@@ -63,6 +67,9 @@ def load(
         recorded = None if run_id is None else _recorded(opened, run_id)
         given = inputs if recorded is None else {*inputs, *recorded.kind("input")}
         compilation = compile_flow(flow, given)
+        check_given(inputs, stores=not opened.keeps_references)
+        if recorded is not None and (chosen.rerun or state_of(recorded) not in FINISHED):
+            check_recorded(recorded)
         made: Engine = load_plugin(GROUP, engine)(compilation, opened, inputs, chosen)
         made.make_executor().shutdown()  # what cannot be made is refused now, before anything is claimed
         if recorded is not None:
@@ -149,6 +156,24 @@ def resume(
 ) -> dict[str, Any]:
     """Continue a recorded run where it stopped and return every symbol with its value; see `load_from_run`."""
     return _run(load_from_run(backend, run_id, allow=allow, engine=engine, **options))
+
+
+def suspend(backend: Storable, run_id: str) -> bool:
+    """Ask the engine that runs ``run_id``, in whatever process, to suspend; return whether there is one to ask.
+
+    Returns at once. The engine hears of it within about a second; attempts that run end and are saved, no other is
+    started. Nothing is asked for a run that nobody works on or that is finished. Raises NotFound.
+    """
+    check_id("run_id", run_id)
+    with _opened(backend) as opened:
+        recorded = checked(opened.load(run_id, ("flow",)), opened.url, SCHEMA)
+        created_at = recorded.kind("flow")[run_id].get("created_at", 0.0)
+        found = opened.find(Query(prefix=run_id, since=created_at, until=created_at))
+        owner = next((one.owner for one in found if one.flow == run_id), None)
+        if owner is None or lives_by_pid(owner) is False or state_of(recorded) in FINISHED:
+            return False
+        opened.post(f"flow:{run_id}", {"do": "suspend"})
+        return True
 
 
 def _run(engine: Engine) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from flowbook.engines.core.messages import ON_FAILURE, Ended, Start
 from flowbook.engines.core.run import Round, Run
 from flowbook.engines.options import SCHEMA
 from flowbook.engines.results import UNCHANGING, Results, live
+from flowbook.engines.secrecy import refuse_clear
 from flowbook.exceptions import EncodeError, InvalidState, NotFound, TooLarge
 from flowbook.failure import Failure
 from flowbook.flows.plan import Plan
@@ -184,12 +185,14 @@ def handle_of(value: object, what: str, backend: Backend) -> Inline:
     """Return the handle of a value, encoded unless the backend keeps live objects; a failure may be kept in brief.
 
     What was encoded and may change is not kept beside its text: whoever reads it gets what the logbook holds, the
-    same before a crash and after. Raises EncodeError and TooLarge, which name ``what``.
+    same before a crash and after. Raises EncodeError (for the text of a secret in clear, too) and TooLarge, which name
+    ``what``.
     """
     if backend.keeps_references:
         return Inline(value)
     try:
         text = codec.encode(value, limit_bytes=backend.value_limit_bytes, what=what)
+        refuse_clear(text, what)
     except (EncodeError, TooLarge):
         if not isinstance(value, Failure):
             raise

@@ -6,6 +6,7 @@ import sys
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from typing import ClassVar, NamedTuple, Self
 
 from flowbook.atoms import Atom, Retry
@@ -143,6 +144,11 @@ class Flow:
 
     def __str__(self) -> str:
         return "\n".join(_rows(self))
+
+    def _repr_svg_(self) -> str:
+        """Return the picture that a notebook shows; what draws it stands above flows, and is loaded only then."""
+        svg: str = import_module("flowbook.views.graphs").svg_of(self)
+        return svg
 
 
 def symbols_of(flow: Flow) -> Symbols:

@@ -147,8 +147,9 @@ class Plan:
 def plan_record(plan: Plan) -> dict[str, Any]:
     """Return the plan as plain data by names, never by indices: enough to draw the flow without its code.
 
-    ``atoms``: name, kind, version, place, requires, provides; ``marks`` and ``edges``: names; ``flows``: name,
-    pattern, names of the first and last node; ``digest`` is that of all the rest.
+    ``atoms``: name, kind, version, place, requires, provides, and where there are any ``optional`` symbols, of a retry
+    its ``policy``; ``marks`` and ``edges``: names; ``flows``: name, pattern, names of the first and last node;
+    ``deciders``, if any: source (None: a flow), target, name, depth. ``digest`` is that of all the rest.
     """
     record: dict[str, Any] = {
         "flow": plan.flow_name,
@@ -157,13 +158,23 @@ def plan_record(plan: Plan) -> dict[str, Any]:
         "edges": [list(edge) for edge in plan.edges()],
         "flows": [[s.name, s.pattern, *_ends(plan, s)] for s in plan.spans],
     }
+    if plan.votes:
+        record["deciders"] = [list(vote) for vote in _votes(plan)]
     text = json.dumps(record, sort_keys=True)
     record["digest"] = hashlib.sha256(text.encode()).hexdigest()
     return record
 
 
+def _votes(plan: Plan) -> Iterator[tuple[str | None, str, str, str]]:
+    for node, votes in plan.votes.items():
+        for vote in votes:
+            source = None if vote.source is None else plan.names[vote.source]
+            name = getattr(vote.decider, "__name__", type(vote.decider).__name__)
+            yield source, plan.names[node], str(name), vote.depth.value
+
+
 def _atom_record(atom: Atom) -> dict[str, Any]:
-    return {
+    record: dict[str, Any] = {
         "name": atom.name,
         "kind": atom.kind,
         "version": list(atom.version),
@@ -171,6 +182,11 @@ def _atom_record(atom: Atom) -> dict[str, Any]:
         "requires": sorted(atom.requires),
         "provides": list(atom.save_as),
     }
+    if atom.optional:
+        record["optional"] = sorted(atom.optional)
+    if atom.kind == "retry":
+        record["policy"] = type(atom).__name__
+    return record
 
 
 def _ends(plan: Plan, span: Span) -> list[str]:

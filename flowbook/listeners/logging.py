@@ -10,7 +10,7 @@ from flowbook.engines.engine import Engine
 from flowbook.events import Notice
 from flowbook.failure import Failure
 from flowbook.listeners.base import Listener, Listening, failure_of
-from flowbook.listeners.surroundings import StorageReader, Surroundings, chain_text
+from flowbook.listeners.surroundings import StorageReader, Surroundings, chain_text, exc_info_of
 from flowbook.states import AtomState, Direction, FlowState
 
 LOG = logging.getLogger(__name__)
@@ -52,7 +52,8 @@ class DynamicLoggingListener(Listener):
     That is the traceback and those of its causes, what the atom was called with, and the atoms before it, each once
     and at most 50, with their inputs and outputs. The symbols in ``mask_inputs_keys`` and ``mask_outputs_keys``, and
     the keys of that name in what is shown, have ``***`` for a value; of atoms in ``hide_inputs_outputs_of`` neither
-    is shown. Text of exceptions is logged as it is. ``log`` is ``flowbook.listeners.logging`` when none is given.
+    is shown. Text of exceptions is logged as it is, but for secrets (`flowbook.secrets`). ``log`` is
+    ``flowbook.listeners.logging`` when none is given.
     """
 
     def __init__(
@@ -97,8 +98,8 @@ class DynamicLoggingListener(Listener):
 
 
 def _log(log: logging.Logger, level: int, notice: Notice, failure: Failure | None, lines: list[str]) -> None:
-    """Log a notice and what is known of it; where the exception is not at hand its text stands for it."""
-    exc_info = None if failure is None else failure.exc_info
+    """Log a notice and what is known of it; a text stands for an exception that is not at hand or tells a secret."""
+    exc_info = None if failure is None else exc_info_of(failure)
     why = "" if failure is None else f": {failure.type_names[0]}: {failure.exception_str}"
     told = [f"{notice}{why}", *(f"  {line}" for line in lines)]
     if failure is not None and exc_info is None:

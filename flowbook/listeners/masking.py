@@ -8,8 +8,8 @@ from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
 from flowbook.exceptions import WrongType
-
-MASK: Final = "***"
+from flowbook.secrets.masking import MASK
+from flowbook.secrets.masking import masked as without_secrets
 
 _DEPTH_MAX: Final = 100
 
@@ -19,6 +19,19 @@ class _Short(reprlib.Repr):
         super().__init__()
         self.maxdict = self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = self.maxdeque = 20
         self.maxstring = self.maxother = self.maxlong = 200
+
+    def repr_str(self, x: str, level: int) -> str:
+        """Return a text, its secrets masked before it is cut."""
+        return super().repr_str(without_secrets(x), level)
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        """Return the representation of an object, as above."""
+        try:
+            text = without_secrets(repr(x))
+        except Exception:  # it is the caller's code
+            return super().repr_instance(x, level)
+        end = (self.maxother - 3) // 2
+        return text if len(text) <= self.maxother else f"{text[:end]}...{text[-end - 1 :]}"
 
 
 shown: Final = _Short().repr

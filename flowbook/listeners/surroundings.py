@@ -13,9 +13,10 @@ from typing import Any, Final, Protocol
 from flowbook.atoms.base import Atom
 from flowbook.engines.storage import Storage
 from flowbook.exceptions import FlowbookError
-from flowbook.failure import Failure
+from flowbook.failure import ExcInfo, Failure
 from flowbook.flows.plan import Plan
-from flowbook.listeners.masking import MASK, masked, names_in, shown
+from flowbook.listeners.masking import masked, names_in, shown
+from flowbook.secrets.masking import MASK
 from flowbook.states import Direction
 
 BEFORE_MAX: Final = 50
@@ -26,6 +27,11 @@ def chain_text(failure: Failure) -> str:
     """Return the tracebacks of a failure and its causes, the first cause first."""
     chain = [*reversed(failure.causes), failure]
     return "\nwhich led to:\n\n".join((each.traceback_str or str(each)).rstrip() + "\n" for each in chain)
+
+
+def exc_info_of(failure: Failure) -> ExcInfo | None:
+    """Return what a log may format by itself; None where the exception is not at hand, or a secret would be told."""
+    return None if failure.exception is None or MASK in chain_text(failure) else failure.exc_info
 
 
 class Reader(Protocol):

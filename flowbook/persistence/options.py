@@ -8,12 +8,12 @@ from collections.abc import Collection, Mapping
 from urllib.parse import parse_qsl
 
 from flowbook.exceptions import NotPossible, did_you_mean
+from flowbook.secrets.masking import SECRET_NAMES
 
 _TRUE = {"true", "yes", "on", "1"}
 _FALSE = {"false", "no", "off", "0"}
-_SECRET_NAMES = r"[^&=?#]*(?:pass|pwd|secret|token|key|credential)[^&=]*"
 _USER_PART = re.compile(r"(://[^:/@?]*:).*@", re.DOTALL)
-_SECRET_OPTION = re.compile(rf"([?&]{_SECRET_NAMES}=)[^&]*", re.IGNORECASE)
+_SECRET_OPTION = re.compile(rf"([?&]{SECRET_NAMES}=)[^&]*", re.IGNORECASE)
 
 
 def hide_secrets(url: str) -> str:

@@ -15,7 +15,6 @@ GROUP: Final = "flowbook.persistence"
 """Entry points of this group are callables that take the configuration, a mapping, and return a `Backend`."""
 
 _ALIASES: Final = {"file": "dir", "postgres": "postgresql", "mariadb": "mysql", "zk": "zookeeper"}
-_COMES_LATER: Final = dict.fromkeys(("postgresql", "mysql", "zookeeper"), "memory:, dir:FOLDER, sqlite:///FILE")
 
 
 def fetch(conf: str | Mapping[str, object]) -> Backend:
@@ -32,7 +31,7 @@ def fetch(conf: str | Mapping[str, object]) -> Backend:
     scheme = scheme_of(options.address)
     given = {"connection": conf} if isinstance(conf, str) else dict(conf)
     try:
-        make = load_plugin(GROUP, _ALIASES.get(scheme, scheme), later=_COMES_LATER)
+        make = load_plugin(GROUP, _ALIASES.get(scheme, scheme))
     except UnknownPlugin as error:
         if ":" in options.address or error.todo:
             raise

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from flowbook.failure import Failure
-from flowbook.listeners.surroundings import StorageReader, Surroundings
+from flowbook.listeners.surroundings import StorageReader, Surroundings, exc_info_of
 from flowbook.states import Direction
 from flowbook.taskflow import exceptions, states
 
@@ -19,7 +19,8 @@ class FailureFormatter:
 
     def format(self, fail: Failure, atom_matcher: Callable[[Any], bool]) -> tuple[Any, str]:
         """Return ``exc_info``, and what else is known, of the atom too that is matched and not yet reverted."""
-        lines = [] if fail.exc_info is not None else [fail.pformat(traceback=True)]
+        exc_info = exc_info_of(fail)
+        lines = [] if exc_info is not None else [fail.pformat(traceback=True)]
         storage, compilation = self._engine.storage, self._engine.compilation
         if storage is not None and compilation is not None:
             nodes = compilation.hierarchy.dfs_iter(include_self=True)
@@ -27,7 +28,7 @@ class FailureFormatter:
             if node is not None and storage.get_atom_state(node.item.name) != states.REVERTED:
                 told = Surroundings(compilation.plan, _Reader(storage), *self._hidden, **self._options)
                 lines += told.of(node.item.name)
-        return fail.exc_info, os.linesep.join(lines)
+        return exc_info, os.linesep.join(lines)
 
 
 class _Reader(StorageReader):

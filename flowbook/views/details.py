@@ -5,13 +5,16 @@ Results and inputs stay in their stored form: showing a run imports nothing and 
 
 from __future__ import annotations
 
+import fnmatch
 import json
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from flowbook.engines.checking import checked
+from flowbook.engines.core.run import PROGRESS
 from flowbook.engines.factories import Factory
 from flowbook.engines.opening import unpack_plan
 from flowbook.engines.options import SCHEMA
@@ -23,6 +26,7 @@ from flowbook.persistence import codec
 from flowbook.persistence.backend import Backend, FlowRecords, Query
 from flowbook.persistence.changes import MISSING, Inline, Row
 from flowbook.persistence.records import AtomDetail, FlowDetail
+from flowbook.secrets.masking import masked, shown_document
 from flowbook.states import UNFINISHED_ATOMS, AtomState
 from flowbook.views.runs import OwnerView, owner_of
 
@@ -44,7 +48,7 @@ class AtomView:
     """One atom of a run. ``attempts`` counts executions of this round; times are seconds since the epoch.
 
     ``duration_s`` is that of the last attempt that ended. ``progress`` (0 to 1) is what the attempt under way has
-    told, 1 after SUCCESS, None otherwise. ``result`` is in its stored form.
+    told, 1 after SUCCESS, None otherwise. ``notes`` is what it noted beside that; ``result`` is as it was stored.
     """
 
     name: str
@@ -59,6 +63,7 @@ class AtomView:
     progress: float | None
     provides: tuple[str, ...]
     place: str
+    notes: Mapping[str, Any]
     result: Any  # JSON, as stored
     failure: FailureView | None
     revert_failure: FailureView | None
@@ -86,11 +91,32 @@ class RunView:
         return tuple(atom for atom in self.atoms if atom.failure or atom.revert_failure)
 
 
+class Recorded(NamedTuple):
+    """A run as it was read: its records, what they tell of its atoms, and its plan."""
+
+    records: FlowRecords
+    detail: FlowDetail
+    plan: Mapping[str, Any]
+
+    def names(self) -> Iterator[str]:
+        """Yield the atoms of the plan, and behind them those that have a record and are planned no more."""
+        planned = {atom["name"] for atom in self.plan["atoms"]}
+        yield from (atom["name"] for atom in self.plan["atoms"])
+        yield from (name for name in self.detail.atoms if name not in planned)
+
+
+def read_run(backend: Backend, run_id: str) -> Recorded:
+    """Return what the logbook holds of a run, checked. Raises NotFound, Damaged and NewerSchema."""
+    records = checked(backend.load(run_id), backend.url, SCHEMA)
+    return Recorded(records, FlowDetail.from_records(records), planned(records, backend.url))
+
+
 def view_run(backend: Backend, run_id: str) -> RunView:
     """Return all that the logbook tells of a run. Raises NotFound, Damaged and NewerSchema."""
-    records = checked(backend.load(run_id), backend.url, SCHEMA)
-    detail = FlowDetail.from_records(records)
-    atoms = tuple(_atoms(detail, _planned(records, backend.url)))
+    recorded = read_run(backend, run_id)
+    records, detail, plan = recorded
+    plans = {atom["name"]: atom for atom in plan["atoms"]}
+    atoms = tuple(atom_of(detail, name, plans.get(name, {})) for name in recorded.names())
     return RunView(
         detail.id,
         detail.book,
@@ -98,7 +124,7 @@ def view_run(backend: Backend, run_id: str) -> RunView:
         detail.state,
         detail.created_at,
         detail.updated_at,
-        _owner(backend, detail),
+        owner_of_run(backend, detail),
         _factory(detail.row, run_id),
         {name: stored(row.get("value")) for name, row in records.kind("input").items()},
         dict(Counter(atom.state for atom in atoms)),
@@ -106,7 +132,19 @@ def view_run(backend: Backend, run_id: str) -> RunView:
     )
 
 
-def _owner(backend: Backend, detail: FlowDetail) -> OwnerView | None:
+def narrowed(run: RunView, *, states: Collection[str] = (), names: str = "") -> RunView:
+    """Return the run with only those of its atoms that are in these states, and whose names match a pattern.
+
+    In ``names``, ``*`` stands for any characters, ``?`` for one, ``[ab]`` for one of these.
+    """
+    fits = re.compile(fnmatch.translate(names)).match if names else None
+    wanted = frozenset(map(str, states))
+    atoms = [atom for atom in run.atoms if not wanted or atom.state in wanted]
+    return replace(run, atoms=tuple(atom for atom in atoms if fits is None or fits(atom.name)))
+
+
+def owner_of_run(backend: Backend, detail: FlowDetail) -> OwnerView | None:
+    """Return who has claimed the run, if anybody has."""
     at = detail.created_at  # narrows the query to this run and those of the same moment
     summaries = backend.find(Query(prefix=detail.id, since=at, until=at))
     return next((owner_of(summary) for summary in summaries if summary.flow == detail.id), None)
@@ -117,13 +155,14 @@ def _factory(row: Row, run_id: str) -> str:
     return str(Factory.from_row(factory, run_id)) if isinstance(factory, Mapping) else ""
 
 
-def _planned(records: FlowRecords, url: str) -> Sequence[Mapping[str, Any]]:
-    """Return what the recorded plan says of each atom. Raises Damaged when it says no such thing."""
+def planned(records: FlowRecords, url: str) -> Mapping[str, Any]:
+    """Return the record of the plan, one without atoms where there is none. Raises Damaged."""
     row = records.kind("plan").get("plan")
-    atoms = [] if row is None else unpack_plan(row).get("atoms")
+    plan: Mapping[str, Any] = {"atoms": []} if row is None else unpack_plan(row)
+    atoms = plan.get("atoms")
     if not isinstance(atoms, list) or not all(map(_is_planned_atom, atoms)):
         raise Damaged(url, f"plan 'plan' of run {records.flow!r}: its atoms are not readable")
-    return atoms
+    return plan
 
 
 def _is_planned_atom(atom: object) -> bool:
@@ -136,14 +175,8 @@ def _is_planned_atom(atom: object) -> bool:
     )
 
 
-def _atoms(detail: FlowDetail, planned: Sequence[Mapping[str, Any]]) -> list[AtomView]:
-    """Return the atoms of the plan, and behind them those that have a record and are planned no more."""
-    plans = {atom["name"]: atom for atom in planned}
-    names = [*plans, *(name for name in detail.atoms if name not in plans)]
-    return [_atom(detail, name, plans.get(name, {})) for name in names]
-
-
-def _atom(detail: FlowDetail, name: str, plan: Mapping[str, Any]) -> AtomView:
+def atom_of(detail: FlowDetail, name: str, plan: Mapping[str, Any]) -> AtomView:
+    """Return the view of an atom, of which the plan's record says ``plan``."""
     try:
         atom = detail.find(name)
     except NotFound:
@@ -160,12 +193,13 @@ def _atom(detail: FlowDetail, name: str, plan: Mapping[str, Any]) -> AtomView:
         atom.more.get("revert_attempt", 0),
         atom.more.get("started_at") or None,
         None if last is None or under_way else last["ended_at"],
-        None if last is None else _duration_s(last),
+        None if last is None else duration_s(last),
         _progress(atom),
         tuple(plan.get("provides", ())),
         plan.get("place", ""),
+        {name: value for name, value in atom.metadata.items() if name != PROGRESS} if atom.metadata else {},
         stored(atom.result),
-        failure_of(atom.failure),
+        failure_of(atom.failure or atom.more.get("hook_failure")),
         failure_of(atom.more.get("revert_failure")),
     )
 
@@ -173,25 +207,26 @@ def _atom(detail: FlowDetail, name: str, plan: Mapping[str, Any]) -> AtomView:
 def _progress(atom: AtomDetail) -> float | None:
     """Return how far an atom is; what an attempt told is of no interest any more when that has ended."""
     if atom.state in UNFINISHED_ATOMS:
-        told = atom.metadata.get("progress")
+        told = atom.metadata.get(PROGRESS)
         return told if isinstance(told, int | float) and 0 <= told <= 1 else None
     return 1.0 if atom.state == AtomState.SUCCESS else None
 
 
-def _duration_s(attempt: Row) -> float:
+def duration_s(attempt: Row) -> float:
+    """Return how long an attempt took that has ended."""
     return max(0.0, float(attempt["ended_at"]) - float(attempt["started_at"]))
 
 
 def stored(value: Any) -> Any:  # a row's field: a handle, or the JSON document that stands for one
-    """Return a value in its stored form, as JSON; None for no value."""
+    """Return a value in its stored form, as JSON that may be shown: secrets masked; None for no value."""
     if not isinstance(value, Inline):
-        return value
+        return shown_document(value)
     if value.document is not MISSING:
-        return value.document
+        return shown_document(value.document)
     try:
-        return json.loads(codec.encode(value.live) if value.text is None else value.text)
+        return shown_document(json.loads(codec.encode(value.live) if value.text is None else value.text))
     except FlowbookError:  # a backend that keeps live objects may hold what has no stored form
-        return {"!repr": repr(value.live)}
+        return {"!repr": masked(repr(value.live))}
 
 
 def failure_of(value: Any) -> FailureView | None:  # as above

@@ -1,41 +1,107 @@
-"""Views as JSON documents: one line of schema first, with its version; times as ISO 8601 in UTC."""
+"""Views as JSON documents: a schema with its version first (see `schemas`); times as ISO 8601 in UTC."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
-from flowbook.views.details import RunView
-from flowbook.views.runs import RunRow
+from flowbook.views.atoms import AtomReport, AttemptView
+from flowbook.views.details import AtomView, FailureView, RunView
+from flowbook.views.runs import OwnerView, RunRow
+from flowbook.views.schemas import LIST, SHOW, SHOW_ATOM
 
-LIST_SCHEMA: Final = "flowbook.list/1"
-SHOW_SCHEMA: Final = "flowbook.show/1"
-
-_TIMES = frozenset({"created_at", "updated_at", "started_at", "ended_at", "since"})
+Document = dict[str, Any]
+"""JSON: made of what `json.dumps` takes."""
 
 
-def list_document(rows: Iterable[RunRow]) -> dict[str, Any]:
+def list_document(rows: Iterable[RunRow]) -> Document:
     """Return the document of a list of runs."""
-    return {"schema": LIST_SCHEMA, "runs": [_plain(asdict(row)) for row in rows]}
+    return LIST.document([{**_header(row), "atoms": row.atoms} for row in rows])
 
 
-def run_document(run: RunView) -> dict[str, Any]:
+def run_document(run: RunView) -> Document:
     """Return the document of one run."""
-    values = asdict(run)
-    stored = {"inputs": values.pop("inputs"), "results": [atom.pop("result") for atom in values["atoms"]]}
-    document: dict[str, Any] = {"schema": SHOW_SCHEMA, **_plain(values), "inputs": stored["inputs"]}
-    for atom, result in zip(document["atoms"], stored["results"], strict=True):
-        atom["result"] = result
-    return document
+    header = {**_header(run), "factory": run.factory, "counts": dict(run.counts), "inputs": dict(run.inputs)}
+    return SHOW.document([_atom(atom) for atom in run.atoms], **header)
 
 
-def _plain(value: Any, name: str = "") -> Any:  # JSON in, JSON out
-    if isinstance(value, dict):
-        return {key: _plain(item, key) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if name in _TIMES and isinstance(value, int | float):
-        return datetime.fromtimestamp(value, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return value
+def atom_document(report: AtomReport) -> Document:
+    """Return the document of one atom in full."""
+    return SHOW_ATOM.document(
+        [_attempt(attempt) for attempt in report.attempts],
+        run=report.run,
+        run_state=report.run_state,
+        atom=_atom(report.atom),
+        requires={symbol: list(sources) for symbol, sources in report.requires.items()},
+        rounds=[
+            {"given": one.given, "failures": {name: _failure(failure) for name, failure in one.failures.items()}}
+            for one in report.rounds
+        ],
+        waits_for=dict(report.waits_for),
+        why_not=list(report.why_not),
+    )
+
+
+def iso(at: float | None) -> str | None:
+    """Return a moment as ISO 8601 in UTC, to the millisecond; None stays None."""
+    if at is None:
+        return None
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def owner_document(owner: OwnerView | None) -> Document | None:
+    """Return who has claimed a run, as a part of a document."""
+    return None if owner is None else {"name": owner.name, "since": iso(owner.since), "lives": owner.lives}
+
+
+def _header(run: RunRow | RunView) -> Document:
+    return {
+        "id": run.id,
+        "book": run.book,
+        "name": run.name,
+        "state": run.state,
+        "created_at": iso(run.created_at),
+        "updated_at": iso(run.updated_at),
+        "owner": owner_document(run.owner),
+    }
+
+
+def _atom(atom: AtomView) -> Document:
+    return {
+        "name": atom.name,
+        "kind": atom.kind,
+        "state": atom.state,
+        "round": atom.round,
+        "attempts": atom.attempts,
+        "reverts": atom.reverts,
+        "started_at": iso(atom.started_at),
+        "ended_at": iso(atom.ended_at),
+        "duration_s": atom.duration_s,
+        "progress": atom.progress,
+        "provides": list(atom.provides),
+        "place": atom.place,
+        "notes": dict(atom.notes),
+        "failure": _failure(atom.failure),
+        "revert_failure": _failure(atom.revert_failure),
+        "result": atom.result,
+    }
+
+
+def _attempt(attempt: AttemptView) -> Document:
+    return {
+        "round": attempt.round,
+        "attempt": attempt.attempt,
+        "direction": attempt.direction,
+        "outcome": attempt.outcome,
+        "owner": attempt.owner,
+        "started_at": iso(attempt.started_at),
+        "ended_at": iso(attempt.ended_at),
+        "duration_s": attempt.duration_s,
+    }
+
+
+def _failure(failure: FailureView | None) -> Document | None:
+    if failure is None:
+        return None
+    return {"type": failure.type, "message": failure.message, "traceback": failure.traceback}

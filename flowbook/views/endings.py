@@ -1,14 +1,38 @@
-"""How an engine's entry into a run ended: what it did now, what was saved before, and what failed."""
+"""How a run ended, or an engine's entry into one: what was done, what was saved before, what failed, what took long."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
 
+from flowbook.engines.checking import checked
 from flowbook.engines.engine import Engine
+from flowbook.engines.opening import unpack_plan
+from flowbook.engines.options import SCHEMA
+from flowbook.exceptions import StorageError
 from flowbook.failure import Failure
-from flowbook.states import AtomState, FlowState
-from flowbook.views.details import FailureView
+from flowbook.persistence.backend import Backend, FlowRecords
+from flowbook.persistence.changes import Row
+from flowbook.states import AtomState, Direction, FlowState
+from flowbook.views.details import FailureView, RunView, view_run
+
+SLOWEST: Final = 3
+"""How many of the atoms that took longest are told."""
+
+_WORDS: Final = ("done now", "saved earlier", "reverted", "failed", "ignored", "interrupted", "to go")
+_WORD_OF: Final = {
+    AtomState.REVERTED: "reverted",
+    AtomState.IGNORE: "ignored",
+    AtomState.RUNNING: "interrupted",
+    AtomState.REVERTING: "interrupted",
+    AtomState.FAILURE: "failed",
+    AtomState.REVERT_FAILURE: "failed",
+}
+
+Attempts = Mapping[str, Sequence[Row]]
+"""The recorded attempts of each atom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,48 +46,164 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Timing:
+    """What took how long, in seconds, by what the logbook says.
+
+    ``attempts_s`` is the sum of the attempts that began in the time that is told of, ``retried`` the number of tasks
+    that were executed more than once in it. ``path`` is the critical path: of all chains of atoms that waited for each
+    other the one that took longest, ``path_s``, by the last execution of each. ``slowest`` are atoms with theirs.
+    """
+
+    attempts_s: float = 0.0
+    retried: int = 0
+    path: tuple[str, ...] = ()
+    path_s: float = 0.0
+    slowest: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Ending:
-    """What became of a run in this entry; ``counts`` are numbers of atoms, without those that are 0."""
+    """What became of a run; ``counts`` are numbers of atoms, without those that are 0, ``took_s`` is by the clock."""
 
     run: str
     flow: str
     state: FlowState
     counts: Mapping[str, int]
     failed: tuple[Failed, ...]
+    took_s: float = 0.0
+    timing: Timing = field(default_factory=Timing)
 
 
-def ending_of(engine: Engine, touched: Collection[str]) -> Ending:
-    """Return how the entry ended; ``touched`` are the atoms that ended an attempt in it."""
+def ending_of(engine: Engine, touched: Collection[str], began: float | None = None) -> Ending:
+    """Return how an engine's entry ended, which began at ``began``; ``touched`` are the atoms that ended an attempt.
+
+    Without ``began`` nothing is told of times, and the logbook is not read; nor where it cannot be read any more.
+    """
     plan, storage = engine.compilation.plan, engine.storage
     failures, reverts = storage.get_failures(), storage.get_revert_failures()
-    counts = dict.fromkeys(("done now", "saved earlier", "reverted", "failed", "ignored", "interrupted", "to go"), 0)
-    for node in plan.atom_nodes():
-        name = plan.names[node]
-        broken = name in failures or name in reverts
-        counts["failed" if broken else _word(storage.get_atom_state(name), now=name in touched)] += 1
+    broken = failures.keys() | reverts.keys()
+    states = ((name, storage.get_atom_state(name)) for name in map(plan.names.__getitem__, plan.atom_nodes()))
     failed = [_failed(engine, name, failure, reverting=False) for name, failure in failures.items()]
     failed += [_failed(engine, name, failure, reverting=True) for name, failure in reverts.items()]
-    told = {word: count for word, count in counts.items() if count}
-    return Ending(engine.run_id, plan.flow_name, engine.state, told, tuple(failed))
+    counts = _counts(states, broken, touched)
+    if began is None:
+        return Ending(engine.run_id, plan.flow_name, engine.state, counts, tuple(failed))
+    took_s = max(0.0, time.time() - began)
+    retries = {plan.names[node] for node in plan.atom_nodes() if plan.atom(node).kind == "retry"}
+    timing = timing_of(_attempts_of(engine), plan.edges(), began, retries)
+    return Ending(engine.run_id, plan.flow_name, engine.state, counts, tuple(failed), took_s, timing)
 
 
-def _word(state: AtomState, *, now: bool) -> str:
-    match state:
-        case AtomState.SUCCESS:
-            return "done now" if now else "saved earlier"
-        case AtomState.REVERTED:
-            return "reverted"
-        case AtomState.IGNORE:
-            return "ignored"
-        case AtomState.RUNNING | AtomState.REVERTING:
-            return "interrupted"
-        case AtomState.FAILURE | AtomState.REVERT_FAILURE:
-            return "failed"
-        case _:
-            return "to go"
+def recorded_ending(backend: Backend, run_id: str, touched: Collection[str] = ()) -> Ending:
+    """Return how far a run has come since it was created, by its logbook alone; ``touched`` as in `ending_of`.
+
+    Raises NotFound, Damaged and NewerSchema.
+    """
+    view = view_run(backend, run_id)
+    records = checked(backend.load(run_id, ("flow", "plan", "attempt")), backend.url, SCHEMA)
+    broken = {atom.name for atom in view.failed}
+    counts = _counts(((atom.name, AtomState(atom.state)) for atom in view.atoms), broken, touched)
+    retries = {atom.name for atom in view.atoms if atom.kind == "retry"}
+    attempts = records.appended.get("attempt", {})
+    timing = timing_of(attempts, _recorded_edges(records), view.created_at, retries)
+    took_s = max(0.0, view.updated_at - view.created_at)
+    return Ending(run_id, view.name, FlowState(view.state), counts, tuple(_recorded_failures(view)), took_s, timing)
+
+
+def timing_of(
+    attempts: Attempts, edges: Iterable[tuple[str, str]], since: float, retries: Collection[str] = ()
+) -> Timing:
+    """Return what took how long since a moment; ``edges`` come by their first ends, in the order of the plan."""
+    recent = {name: [row for row in rows if row["started_at"] >= since] for name, rows in attempts.items()}
+    tasks = (rows for name, rows in recent.items() if name not in retries)
+    executions = (sum(row["direction"] == Direction.EXECUTE for row in rows) for rows in tasks)
+    took = {name: seconds for name, rows in attempts.items() if (seconds := _last_execution_s(rows)) is not None}
+    path, path_s = critical_path(took, edges)
+    return Timing(
+        sum(_took_s(row) for rows in recent.values() for row in rows),
+        sum(count > 1 for count in executions),
+        path,
+        path_s,
+        tuple(sorted(took.items(), key=lambda item: -item[1])[:SLOWEST]),
+    )
+
+
+def critical_path(took: Mapping[str, float], edges: Iterable[tuple[str, str]]) -> tuple[tuple[str, ...], float]:
+    """Return the chain that took longest, and how long; each edge once, so the time is linear.
+
+    All edges to a name must come before the first one from it; names that are not in ``took`` take no time and are
+    left out of the chain.
+    """
+    waited: dict[str, float] = {}  # how long the longest chain before a name took
+    behind: dict[str, str] = {}  # the last of that chain
+    for before, after in edges:
+        seconds = waited.get(before, 0.0) + took.get(before, 0.0)
+        if seconds > waited.get(after, 0.0):
+            waited[after], behind[after] = seconds, before
+    if not took:
+        return (), 0.0
+    last: str | None = max(took, key=lambda name: waited.get(name, 0.0) + took[name])
+    path_s = waited.get(last or "", 0.0) + took[last or ""]
+    path = []
+    while last is not None:
+        path.append(last)
+        last = behind.get(last)
+    return tuple(name for name in reversed(path) if name in took), path_s
+
+
+def view_of(failure: Failure) -> FailureView:
+    """Return a failure as it is shown."""
+    return FailureView(failure.type_names[0], failure.exception_str, failure.traceback_str)
+
+
+def _counts(
+    states: Iterable[tuple[str, AtomState]], broken: Collection[str], touched: Collection[str]
+) -> dict[str, int]:
+    counts = dict.fromkeys(_WORDS, 0)
+    for name, state in states:
+        if name in broken:
+            word = "failed"
+        elif state is AtomState.SUCCESS:
+            word = "done now" if name in touched else "saved earlier"
+        else:
+            word = _WORD_OF.get(state, "to go")
+        counts[word] += 1
+    return {word: count for word, count in counts.items() if count}
 
 
 def _failed(engine: Engine, name: str, failure: Failure, *, reverting: bool) -> Failed:
     plan = engine.compilation.plan
-    shown = FailureView(failure.type_names[0], failure.exception_str, failure.traceback_str)
-    return Failed(name, plan.atom(plan.index[name]).place, reverting, shown)
+    place = plan.atom(plan.index[name]).place if name in plan.index else ""
+    return Failed(name, place, reverting, view_of(failure))
+
+
+def _recorded_failures(view: RunView) -> Iterable[Failed]:
+    for reverting in (False, True):
+        for atom in view.failed:
+            failure = atom.revert_failure if reverting else atom.failure
+            if failure is not None:
+                yield Failed(atom.name, atom.place, reverting, failure)
+
+
+def _recorded_edges(records: FlowRecords) -> Iterable[tuple[str, str]]:
+    row = records.kind("plan").get("plan")
+    return [] if row is None else [(before, after) for before, after in unpack_plan(row).get("edges", [])]
+
+
+def _attempts_of(engine: Engine) -> Attempts:
+    backend = engine.storage.backend
+    try:
+        records = backend.load(engine.run_id, ("flow", "attempt"))
+        return checked(records, backend.url, SCHEMA).appended.get("attempt", {})
+    except StorageError:
+        return {}
+
+
+def _last_execution_s(rows: Sequence[Row]) -> float | None:
+    executed = (row for row in reversed(rows) if row["direction"] == Direction.EXECUTE)
+    return next((_took_s(row) for row in executed if row.get("ended_at") is not None), None)
+
+
+def _took_s(row: Row) -> float:
+    """Return how long an attempt took; nothing is known of one that was interrupted."""
+    return 0.0 if row.get("ended_at") is None else max(0.0, float(row["ended_at"]) - float(row["started_at"]))

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from flowbook.exceptions import NotFound
 from flowbook.persistence.backend import Backend, FlowSummary, Query
 from flowbook.persistence.owners import lives_by_pid
+from flowbook.states import FlowState
 
 GROUP: Final = "logbook:"
 """What the ids of records begin with that only tell which runs belong together: no list of runs shows them."""
+
+LAST: Final = "@last"
+FAILED: Final = "@failed"
+
+_MEANT: Final[Mapping[str, Collection[str]]] = {LAST: (), FAILED: (FlowState.FAILURE, FlowState.REVERTED)}
+"""The states that a run is in which a word stands for, of which it is the newest; none: any."""
 
 _IDS_SHOWN = 5
 _IDS_LOOKED_AT = 1000
@@ -41,10 +48,23 @@ class RunRow:
 
 
 def list_runs(
-    backend: Backend, *, book: str | None = None, states: Collection[str] = (), limit: int | None = None
+    backend: Backend,
+    *,
+    book: str | None = None,
+    name: str | None = None,
+    states: Collection[str] = (),
+    prefix: str = "",
+    since: float | None = None,
+    until: float | None = None,
+    limit: int | None = None,
 ) -> tuple[RunRow, ...]:
-    """Return the runs of a logbook, newest first, or those in one book or in some states."""
-    return tuple(map(row_of, _found(backend, Query(book=book, states=frozenset(states), limit=limit))))
+    """Return the runs of a logbook, newest first, or those that match all that is given.
+
+    ``name`` is that of the flow, ``prefix`` the beginning of the run's id; ``since`` and ``until`` bound the time of
+    its creation, in seconds since the epoch.
+    """
+    query = Query(book, name, frozenset(states), prefix, since, until, limit)
+    return tuple(map(row_of, _found(backend, query)))
 
 
 def _found(backend: Backend, query: Query) -> Sequence[FlowSummary]:
@@ -81,22 +101,43 @@ def owner_of(summary: FlowSummary) -> OwnerView | None:
 
 
 def find_id(backend: Backend, word: str) -> str:
-    """Return the id that ``word`` is, or the only one that begins with it.
+    """Return the id that ``word`` is, or the only one that begins with it, or that of a run with such a name.
 
-    Raises NotFound, with ids that come near, when there is none or when there are several.
+    `LAST` is the newest run, `FAILED` the newest that failed. Raises NotFound, with ids that come near, when there
+    is none or when there are several.
     """
     try:
         return backend.load(word, ("flow",)).flow
     except NotFound:
         pass
+    if word in _MEANT:
+        return _newest(backend, word)
     found = [one.flow for one in _found(backend, Query(prefix=word, limit=_IDS_LOOKED_AT))] if word else []
     match found:
         case []:
-            raise NotFound("run", word, [one.flow for one in _found(backend, Query(limit=_IDS_LOOKED_AT))])
+            newest = _found(backend, Query(limit=_IDS_LOOKED_AT))
+            raise NotFound("run", word, [*_MEANT, *(one.flow for one in newest)])
         case [only]:
             return only
         case several:
             raise Ambiguous(word, several)
+
+
+def _newest(backend: Backend, word: str) -> str:
+    for run in list_runs(backend, states=_MEANT[word], limit=1):
+        return run.id
+    raise NoneSuch(word)
+
+
+class NoneSuch(NotFound):
+    """The logbook has no run of the kind that the word stands for."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__("run", word)
+
+    def __str__(self) -> str:
+        what = "no run has failed" if self.key == FAILED else "no runs are recorded"
+        return f"{what}: there is no {self.key}"
 
 
 class Ambiguous(NotFound):

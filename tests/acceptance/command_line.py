@@ -69,7 +69,7 @@ class Ended(NamedTuple):
 def environment(**more: str) -> dict[str, str]:
     """Return the variables that a command sees: no storage, no colours, no terminal size."""
     ours = {"NO_COLOR": "1", **more}
-    taken = {"FLOWBOOK_BACKEND", "FORCE_COLOR", "COLUMNS", "LINES"}
+    taken = {"FLOWBOOK_BACKEND", "FLOWBOOK_PROGRESS", "FORCE_COLOR", "COLUMNS", "LINES"}
     return {**{name: value for name, value in os.environ.items() if name not in taken}, **ours}
 
 

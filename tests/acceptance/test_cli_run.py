@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from acceptance.command_line import COMMAND, STEPS, TIMEOUT_S, Waiting, effects, environment, flowbook
+from acceptance.schemas import check
+from flowbook.views.schemas import EVENT
 
 pytestmark = pytest.mark.slow
 
@@ -30,6 +35,8 @@ def build(count: int, loud: bool = False, names: list[str] | None = None):
 """
 
 FAILING = """
+import logging
+
 from flowbook import LinearFlow, Task, task
 
 class Reserve(Task):
@@ -43,8 +50,26 @@ class Stuck(Reserve):
 def charge():
     raise ValueError("no money\\nnone at all\\nnowhere")
 
+@task
+def noisy():
+    print("spoken")
+    logging.getLogger("user").warning("logged")
+
+talking = LinearFlow("talking").add(noisy)
 reverted = LinearFlow("reverted").add(Reserve("reserve"), charge)
 failed = LinearFlow("failed").add(Reserve("reserve"), Stuck("stuck"), charge)
+"""
+
+
+SHORT = """
+import time
+from flowbook import LinearFlow, task
+
+@task
+def short():
+    time.sleep(0.01)
+
+flow = LinearFlow("short").add(*(short.atom(name=str(number)) for number in range(10000)))
 """
 
 
@@ -180,6 +205,47 @@ def test_quiet_says_nothing_of_a_success(folder: Path) -> None:
     assert (ended.code, ended.out, ended.err) == (0, "greeting = 'hello world'\n", "")
 
 
+def test_what_atoms_print_and_log_goes_to_stderr_with_their_names(folder: Path) -> None:
+    ended = flowbook(folder, "run", "failing.py::talking", "--progress", "quiet")
+    assert (ended.code, ended.out, ended.err) == (0, "", "noisy | spoken\nnoisy | logged\n")
+
+
+def test_none_says_nothing_of_a_run_that_failed(folder: Path) -> None:
+    ended = flowbook(folder, "run", "failing.py::reverted", "--progress", "none")
+    assert (ended.code, ended.out, ended.err) == (3, "", "")
+
+
+def test_progress_for_programs_is_a_document_for_each_event(folder: Path) -> None:
+    env = environment(FLOWBOOK_PROGRESS="json")
+    assert flowbook(folder, "run", "steps.py::flow", "--run-id", "r1", env=env).out == "a = 1\nb = 2\nc = 20\n"
+    ended = flowbook(folder, "run", "failing.py::failed", "--run-id", "r2", env=env)
+    documents = [json.loads(line) for line in ended.err.splitlines()]
+    for document in documents:
+        check(document, EVENT.json_schema())
+    assert {document["run"] for document in documents} == {"r2"}
+    told = [(one["event"], one["atom"], one["state"], one["message"]) for one in documents]
+    assert told[0] == ("flow", "", "RUNNING", "")
+    assert ("atom", "charge", "FAILURE", "ValueError: no money (+2 lines)") in told
+    assert ("atom", "stuck", "REVERT_FAILURE", "OSError: cannot undo") in told
+    assert told[-2] == ("flow", "", "FAILURE", "")
+    assert told[-1][:3] == ("summary", "", "FAILURE")
+    assert told[-1][3].startswith("FAILURE: run r2 of 'failed': 1 done now, 2 failed; ")
+
+
+def test_a_way_of_progress_that_there_is_not_is_refused_from_the_environment_too(folder: Path) -> None:
+    ended = flowbook(folder, "run", "hello.py::flow", env=environment(FLOWBOOK_PROGRESS="loud"))
+    assert ended.code == 2
+    assert ended.err.startswith("error[FB100]")
+    assert "'auto', 'tty', 'plain', 'json', 'quiet', 'none'" in ended.err
+
+
+def test_the_summary_tells_what_took_long(folder: Path) -> None:
+    ended = flowbook(folder, "run", "steps.py::flow", "--run-id", "r1")
+    assert re.search(r"time: +\d\.\d\d s in attempts", ended.err)
+    assert re.search(r"longest: \d\.\d\d s by first > second > third", ended.err)
+    assert re.search(r"slowest: \w+ \d\.\d\d s, \w+ \d\.\d\d s, \w+ \d\.\d\d s", ended.err)
+
+
 def test_plain_progress_is_one_line_for_each_event(folder: Path) -> None:
     ended = flowbook(folder, "run", "steps.py::flow", "--progress", "plain", "--engine", "parallel")
     told = [line.split()[1:3] for line in ended.err.splitlines() if line.startswith("    ")]
@@ -195,6 +261,7 @@ def test_a_killed_run_goes_on_with_the_same_command_and_repeats_nothing_saved(tm
     ended = flowbook(tmp_path, "run", "steps.py::flow", "--run-id", "r1")
     assert (ended.code, ended.out) == (0, "a = 1\nb = 2\nc = 20\n")
     assert ended.err.count("resumed run r1: 1 saved, 1 interrupted, 1 to go") == 1
+    assert ended.err.count("saved  SUCCESS         first") == 1
     assert "2 done now, 1 saved earlier" in ended.err
     assert effects(tmp_path) == ["first", "second", "second", "third"]
 
@@ -227,9 +294,10 @@ def test_a_run_of_a_living_owner_is_refused_unless_taken_over(tmp_path: Path) ->
     assert waiting.end().code == 0
 
 
-def test_ctrl_c_once_finishes_what_runs_and_exits_with_4(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_first_signal_finishes_what_runs_and_exits_with_4(tmp_path: Path, number: signal.Signals) -> None:
     waiting = Waiting(tmp_path)
-    waiting.process.send_signal(signal.SIGINT)
+    waiting.process.send_signal(number)
     waiting.read_until("finishing 1 atom, Ctrl-C again to stop now")
     waiting.let_go()
     ended = waiting.end()
@@ -241,12 +309,16 @@ def test_ctrl_c_once_finishes_what_runs_and_exits_with_4(tmp_path: Path) -> None
     assert effects(tmp_path) == ["first", "second", "third"]
 
 
-@pytest.mark.parametrize("engine", ["serial", "parallel"])
-def test_ctrl_c_twice_stops_at_once_and_the_run_can_be_resumed(tmp_path: Path, engine: str) -> None:
+@pytest.mark.parametrize(
+    ("engine", "number"), [("serial", signal.SIGINT), ("parallel", signal.SIGINT), ("parallel", signal.SIGTERM)]
+)
+def test_a_second_signal_stops_at_once_and_the_run_can_be_resumed(
+    tmp_path: Path, engine: str, number: signal.Signals
+) -> None:
     waiting = Waiting(tmp_path, "--engine", engine)
-    waiting.process.send_signal(signal.SIGINT)
+    waiting.process.send_signal(number)
     waiting.read_until("Ctrl-C again")
-    waiting.process.send_signal(signal.SIGINT)
+    waiting.process.send_signal(number)
     ended = waiting.end()
     assert ended.code == 130
     assert "resume: flowbook resume r1" in ended.err
@@ -254,3 +326,36 @@ def test_ctrl_c_twice_stops_at_once_and_the_run_can_be_resumed(tmp_path: Path, e
     again = flowbook(tmp_path, "resume", "r1", "--allow", "steps.py")
     assert again.code == 0
     assert "1 saved, 1 interrupted, 1 to go" in again.err
+
+
+def test_a_run_of_short_atoms_is_suspended_soon_after_sigterm(tmp_path: Path) -> None:
+    (tmp_path / "short.py").write_text(SHORT, encoding="utf-8")
+    command = [*COMMAND, "run", "short.py::flow", "--run-id", "r1", "--progress", "plain"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "SUCCESS" in line:
+                break
+        began = time.monotonic()
+        process.terminate()
+        rest = process.stderr.read()
+        assert process.wait(TIMEOUT_S) == 4
+        assert time.monotonic() - began < 2.0
+    assert "SUSPENDED: run r1 of 'short': " in rest
+    assert flowbook(tmp_path, "show", "r1").out.count("SUSPENDED") == 1
+
+
+@pytest.mark.parametrize("word", ["@last", "@failed", "r"])
+def test_a_run_is_resumed_by_a_word_for_it(folder: Path, word: str) -> None:
+    assert flowbook(folder, "run", "failing.py::reverted", "--run-id", "r1").code == 3
+    refused = flowbook(folder, "resume", word)
+    assert refused.code == 2
+    assert f"flowbook resume r1 --allow {folder / 'failing.py'}" in refused.err
+    assert flowbook(folder, "resume", word, "--allow", "failing.py", "--rerun").code == 3
+
+
+def test_without_a_word_and_a_terminal_there_is_nothing_to_resume(folder: Path) -> None:
+    ended = flowbook(folder, "resume")
+    assert ended.code == 2
+    assert ended.err.startswith("error[FB")
+    assert all(f"  {part}: " in ended.err for part in ("where", "why", "do"))

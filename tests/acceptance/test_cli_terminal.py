@@ -21,6 +21,18 @@ from acceptance.command_line import COMMAND, STEPS, TIMEOUT_S, Waiting, effects,
 pytestmark = pytest.mark.slow
 
 
+NOISY = """
+import logging
+from flowbook import task
+
+@task(provides="said")
+def noisy():
+    print("spoken")
+    logging.getLogger("user").warning("logged")
+    return 1
+"""
+
+
 class Terminal:
     """A pseudo terminal of 80 by 24; what was written to it is in ``text``."""
 
@@ -64,6 +76,71 @@ def test_the_header_counts_and_the_running_atom_has_a_line(tmp_path: Path, termi
     assert "SUCCESS         third" in terminal.text
     assert "SUCCESS: run r1 of 'steps': 3 done now" in terminal.text
     assert terminal.text.rindex("\x1b[?25h") > terminal.text.rindex("\x1b[?25l"), "the cursor is hidden"
+
+
+def test_what_a_run_that_goes_on_has_saved_scrolls_up_marked_so(tmp_path: Path, terminal: Terminal) -> None:
+    waiting = Waiting(tmp_path)
+    waiting.process.kill()
+    waiting.end()
+    waiting.remove_gate()
+    command = [*COMMAND, "resume", "@last", "--allow", "steps.py"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment(TERM="xterm"), stderr=terminal.slave, timeout=TIMEOUT_S
+    )
+    assert done.returncode == 0
+    terminal.read_until("results:")
+    assert terminal.text.count("saved  SUCCESS         first") == 1
+    assert "resumed run r1: 1 saved, 1 interrupted, 1 to go" in terminal.text
+
+
+def test_what_an_atom_prints_scrolls_up_with_its_name(tmp_path: Path, terminal: Terminal) -> None:
+    (tmp_path / "noisy.py").write_text(NOISY, encoding="utf-8")
+    command = [*COMMAND, "run", "noisy.py::noisy", "--backend", "memory:"]
+    ends = {"stdout": terminal.slave, "stderr": terminal.slave}
+    subprocess.run(command, cwd=tmp_path, env=environment(TERM="xterm"), timeout=TIMEOUT_S, check=True, **ends)
+    terminal.read_until("said = 1")
+    assert terminal.text.count("noisy | spoken\r\n") == terminal.text.count("noisy | logged\r\n") == 1
+
+
+def test_a_run_elsewhere_is_watched_and_suspended_before_the_users_eyes(tmp_path: Path, terminal: Terminal) -> None:
+    waiting = Waiting(tmp_path, "--engine", "parallel")
+    command = [*COMMAND, "watch", "@last", "--interval", "0.1", "--exit-status"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment(TERM="xterm"), stderr=terminal.slave) as watch:
+        terminal.read_until("steps - run r1 - 1/3 atoms - 1 running - ")
+        terminal.read_until("RUNNING    second")
+        assert flowbook(tmp_path, "suspend", "r1", "--no-wait").code == 0
+        terminal.read_until("finishing 1 atom, then the run is SUSPENDED")
+        waiting.let_go()
+        assert watch.wait(TIMEOUT_S) == 4
+    terminal.read_until("resume:  flowbook resume r1")
+    assert "SUCCESS         second" in terminal.text
+    assert waiting.end().code == 4
+    assert terminal.text.rindex("\x1b[?25h") > terminal.text.rindex("\x1b[?25l"), "the cursor is hidden"
+
+
+def test_ctrl_c_in_a_terminal_ends_the_watching_alone(tmp_path: Path, terminal: Terminal) -> None:
+    waiting = Waiting(tmp_path)
+    command = [*COMMAND, "watch", "r1"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment(TERM="xterm"), stderr=terminal.slave) as watch:
+        terminal.read_until("RUNNING    second")
+        watch.send_signal(signal.SIGINT)
+        assert watch.wait(TIMEOUT_S) == 130
+    terminal.read_until("not watching any more; run r1 is RUNNING")
+    waiting.let_go()
+    assert waiting.end().code == 0
+
+
+@pytest.mark.parametrize("way", ["plain", "quiet", "none", "json"])
+def test_another_way_of_progress_draws_nothing_on_a_terminal(tmp_path: Path, terminal: Terminal, way: str) -> None:
+    (tmp_path / "steps.py").write_text(STEPS, encoding="utf-8")
+    command = [*COMMAND, "run", "steps.py::flow", "--progress", way]
+    subprocess.run(
+        command, cwd=tmp_path, env=environment(TERM="xterm"), stderr=terminal.slave, timeout=TIMEOUT_S, check=True
+    )
+    os.write(terminal.slave, b"that is all")
+    terminal.read_until("that is all")
+    assert "\x1b" not in terminal.text
+    assert (terminal.text == "that is all") == (way in ("quiet", "none"))
 
 
 def test_the_header_says_that_the_run_ends_soon(tmp_path: Path, terminal: Terminal) -> None:

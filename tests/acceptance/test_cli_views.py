@@ -102,7 +102,7 @@ def test_show_names_what_is_damaged(folder: Path) -> None:
         )
     ended = flowbook(folder, "show", "two")
     assert (ended.code, ended.out) == (5, "")
-    what, where, why, todo = ended.err.splitlines()
+    what, where, why, todo, _ = ended.err.splitlines()
     assert what == "error[FB307]: a stored record is damaged"
     assert logbook.name in where
     assert why == "  why: atom 'second' of run 'two': metadata is 5"

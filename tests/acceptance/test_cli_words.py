@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from acceptance.command_line import Ended, environment, flowbook
+from acceptance.command_line import COMMAND, Ended, environment, flowbook
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +33,7 @@ number = 3
 WRONG = {
     "a verb": (["lst"], "FB100", "did you mean 'list'?"),
     "an option": (["list", "--stat", "FAILURE"], "FB100", "did you mean '--state'?"),
-    "an option far from any": (["show", "none", "--field", "x"], "FB100", "flowbook show --help"),
+    "an option far from any": (["show", "none", "--quux", "x"], "FB100", "flowbook show --help"),
     "a choice": (["list", "--state", "lost"], "FB100", "flowbook list --help"),
     "nothing to run": (["run"], "FB100", "flowbook run --help"),
     "a scheme": (["list", "--backend", "sqlit:///x.db"], "FB105", "did you mean 'sqlite'?"),
@@ -62,6 +63,31 @@ WRONG = {
         "FB105",
         "did you mean 'parallel'?",
     ),
+    "no verb": ([], "FB100", "flowbook --help"),
+    "a verb of a group": (["backend", "upgrad"], "FB100", "did you mean 'upgrade'?"),
+    "no verb of a group": (["backend"], "FB100", "flowbook backend --help"),
+    "a run to export": (["export", "none"], "FB301", "flowbook list"),
+    "no run to export": (["export"], "FB100", "@last"),
+    "a file to export to": (["export", "r1", "--out", "none/x.jsonl"], "FB103", "a directory that you may write to"),
+    "a file to import": (["import", "none.jsonl"], "FB103", "- for stdin"),
+    "a folder to import": (["import", "."], "FB103", "- for stdin"),
+    "no file to import": (["import"], "FB100", "flowbook import --help"),
+    "a file that is no run": (["import", "flows.py"], "FB103", "what export wrote"),
+    "a storage as a run": (["import", "flowbook.db"], "FB103", "what export wrote"),
+    "an empty file": (["import", "empty.jsonl"], "FB103", "what export wrote"),
+    "an id that is taken": (["import", "r1.jsonl"], "FB131", "--as ID"),
+    "an id that is none": (["import", "r1.jsonl", "--as", ""], "FB103", "500 bytes"),
+    "a storage to import into": (["import", "r1.jsonl", "--backend", "sqlit:///x.db"], "FB105", "'sqlite'?"),
+    "an age": (["prune", "--older-than", "3x"], "FB100", "90s, 30m, 2h"),
+    "a state to delete": (["prune", "--state", "lost"], "FB100", "flowbook prune --help"),
+    "a number to keep": (["prune", "--keep", "-1"], "FB100", "flowbook prune --help"),
+    "nobody to ask": (["prune"], "FB100", "--yes"),
+    "a field to print": (["doctor", "--fields", "levle"], "FB100", "did you mean 'level'?"),
+    "a storage to look at": (["doctor", "--backend", "sqlite:///none/x.db"], "FB103", "make it first"),
+    "a storage to upgrade": (["backend", "upgrade", "--backend", "x.db"], "FB103", "did you mean sqlite:///x.db?"),
+    "a field of plug-ins": (["plugins", "--fields", "nme"], "FB100", "did you mean 'name'?"),
+    "a code": (["explain", "NotFond"], "FB103", "did you mean 'NotFound'?"),
+    "a code far from any": (["explain", "zzzz"], "FB103", "lists all"),
     "a syntax error": (["run", "broken.py::flow"], "FB120", "mend that line"),
     "an import that fails": (["run", "imports.py::flow"], "FB120", "mend that line"),
 }
@@ -72,7 +98,18 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "flows.py").write_text(FLOWS, encoding="utf-8")
     (tmp_path / "broken.py").write_text("x = 1\ndef flow(:\n", encoding="utf-8")
     (tmp_path / "imports.py").write_text("\nimport json\njson.loads('{')\n", encoding="utf-8")
+    (tmp_path / "empty.jsonl").write_text("", encoding="utf-8")
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run, and its document."""
+    folder = tmp_path_factory.mktemp("recorded")
+    (folder / "one.py").write_text("from flowbook import task\n@task\ndef one(): ...\n", encoding="utf-8")
+    assert flowbook(folder, "run", "one.py::one", "--run-id", "r1").code == 0
+    assert flowbook(folder, "export", "r1", "--out", "r1.jsonl").code == 0
+    return folder
 
 
 def parts(ended: Ended) -> dict[str, str]:
@@ -80,14 +117,38 @@ def parts(ended: Ended) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_mistake_is_told_in_four_parts(folder: Path, case: str) -> None:
+def test_a_mistake_is_told_in_four_parts(folder: Path, recorded: Path, case: str) -> None:
     words, code, todo = WRONG[case]
+    for name in ("flowbook.db", "r1.jsonl"):
+        shutil.copy(recorded / name, folder)
     ended = flowbook(folder, *words)
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith(f"error[{code}]: ")
     assert parts(ended).keys() == {"where", "why", "do"}
     assert todo in parts(ended)["do"]
     assert "Traceback" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "why"),
+    [
+        ("SUCCESS", "FAILURE", "FB321", "checksum"),
+        ("flowbook.run/1", "flowbook.run/2", "FB322", "version 2"),
+        ('{"records":', "{", "FB321", "Expecting"),
+    ],
+)
+def test_a_document_that_is_damaged_or_newer_exits_with_5(
+    recorded: Path, tmp_path: Path, old: str, new: str, code: str, why: str
+) -> None:
+    text = (recorded / "r1.jsonl").read_text(encoding="ascii")
+    (tmp_path / "r1.jsonl").write_text(text.replace(old, new), encoding="ascii")
+    ended = flowbook(tmp_path, "import", "r1.jsonl")
+    assert (ended.code, ended.out) == (5, "")
+    assert ended.err.startswith(f"error[{code}]: ")
+    assert parts(ended).keys() == {"where", "why", "do"}
+    assert parts(ended)["where"].startswith("r1.jsonl:")
+    assert why in parts(ended)["why"]
+    assert flowbook(tmp_path, "list").out == ""
 
 
 @pytest.mark.parametrize(("file", "line"), [("broken.py", "broken.py:2"), ("imports.py", "imports.py:3")])
@@ -137,3 +198,24 @@ def test_help_imports_nothing_heavy(folder: Path) -> None:
     )
     heavy = {"alembic", "futurist", "networkx", "rich", "sqlalchemy", "stevedore", "flowbook.cli.run"}
     assert heavy & set(done.stderr.split()) == set()
+
+
+@pytest.mark.parametrize("words", [["explain"], ["plugins"], ["list", "--backend", "dir:runs", "--json"]], ids=" ".join)
+def test_a_full_disk_behind_stdout_is_told_in_four_parts(folder: Path, words: list[str]) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [*COMMAND, *words],
+            cwd=folder,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[:4] == [
+        "error[FB103]: stdout cannot be written",
+        "  where: stdout",
+        "  why: No space left on device",
+        "  do: make room where stdout leads to, or lead it elsewhere; no run is lost by it",
+    ]

@@ -48,7 +48,7 @@ def test_a_missing_interpreter_is_named_and_left_out(capsys: pytest.CaptureFixtu
 def test_a_server_that_cannot_be_installed_is_named_with_the_tests_left_out(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    needed = servers.Server("no-such-program", "no-such-package", "tests/conformance/test_nothing.py")
+    needed = servers.Server("no-such-program", "no/such/*", ("no-such-package",), "tests/conformance/test_nothing.py")
     monkeypatch.setattr(servers, "NEEDED", (needed,))
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert not checks.servers_are_there()

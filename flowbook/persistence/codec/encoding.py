@@ -18,6 +18,7 @@ from flowbook.exceptions import EncodeError, TooLarge
 from flowbook.failure import Failure
 from flowbook.persistence.codec import classes
 from flowbook.persistence.codec.forms import FACTORIES, FORMS
+from flowbook.secrets.masking import masked, masked_json
 
 MAX_DEPTH: Final = 200
 """How many containers may hold each other. Both ways recur, and share the stack with their callers."""
@@ -271,7 +272,9 @@ def _failure(value: Failure, depth: int) -> str:
 
 
 def _failure_row(row: dict[str, Any], depth: int) -> str:
+    """Return a failure without its causes; a secret in it may have become known since it was made."""
     arguments = _arguments(row.pop("exc_args"), min(depth, _ARGUMENTS_DEPTH))
+    row |= {name: masked(row[name]) for name in ("exception_str", "traceback_str")}
     return f'{_members(row, row, 2, "")[:-1]},"exc_args":{arguments}}}'
 
 
@@ -286,7 +289,7 @@ def _arguments(value: tuple[object, ...] | None, depth: int) -> str:
         text = _array(value, depth)
     except (_Unstorable, RuntimeError):
         return "null"
-    return text if len(text) <= ARGUMENTS_MAX else "null"
+    return masked_json(text) if len(text) <= ARGUMENTS_MAX else "null"
 
 
 def _shaped(cls: type, shape: classes.Shape) -> Encoder:

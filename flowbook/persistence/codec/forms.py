@@ -15,6 +15,8 @@ from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flowbook.exceptions import DecodeError
+from flowbook.secrets.errors import SecretKeyMissing
+from flowbook.secrets.secret import Secret
 
 _T = TypeVar("_T")
 
@@ -151,6 +153,14 @@ def _path(cls: type[PurePath], data: str) -> PurePath:
         raise DecodeError(f"{cls.__name__} {data!r}", "this system has no such paths") from None
 
 
+def _secret_data(value: Secret) -> dict[str, str]:
+    """Return the reference, or the text sealed; without a key it has no stored form."""
+    try:
+        return value.to_data()
+    except SecretKeyMissing as error:
+        raise ValueError(f"{error}; {error.todo}") from error
+
+
 def _all_of(cls: type[_T], data: list[object]) -> list[_T]:
     """Return ``data`` when its items are of this very type: a bool is no int here."""
     items = [item for item in data if isinstance(item, cls) and type(item) is cls]
@@ -173,6 +183,7 @@ FORMS = (
     Form(timezone, "timezone", list, _timezone_data, _timezone),
     Form(ZoneInfo, "zone", str, _zone_data, _zone),
     Form(UUID, "uuid", str, str, UUID),
+    Form(Secret, "secret", dict, _secret_data, Secret.from_data),
     *(
         Form(cls, cls.__name__.lower(), str, str, partial(_path, cls))
         for cls in (PosixPath, WindowsPath, PurePosixPath, PureWindowsPath)

@@ -22,8 +22,10 @@ from flowbook.persistence.changes import Change, Put, Row
 from flowbook.persistence.options import Options
 from flowbook.persistence.owners import Owner, current_owner
 from flowbook.persistence.sql.batches import Batch, batches_of
-from flowbook.persistence.sql.database import Database
-from flowbook.persistence.sql.names import quoted, unquoted
+from flowbook.persistence.sql.database import Database, do_again
+from flowbook.persistence.sql.inspecting import OfDatabase
+from flowbook.persistence.sql.names import name_of, quoted
+from flowbook.persistence.sql.posting import Posting
 from flowbook.persistence.sql.queries import finding, loading, owner_of, records_of, summary_of
 from flowbook.persistence.sql.sqlite import SqliteDatabase
 from flowbook.persistence.sql.tables import FLOWS
@@ -34,7 +36,7 @@ _NEAR_NAMES = 100
 _SQLITE_VALUE_LIMIT_BYTES = 256 * 1024 * 1024  # three of them fit into a row
 
 
-class SqlBackend(Backend):
+class SqlBackend(OfDatabase, Backend):
     """The ten verbs on any `Database`.
 
     ``transactions`` counts the commits that were written; claims, renewals and the like are not counted.
@@ -86,7 +88,7 @@ class SqlBackend(Backend):
 
     def _not_found(self, flow: str) -> NotFound:
         newest = select(FLOWS.c.claim).order_by(FLOWS.c.created_at.desc()).limit(_NEAR_NAMES)
-        known = [unquoted(claim).removeprefix("flow:") for (claim,) in self._database.read_once(newest)]
+        known = [name_of(claim).removeprefix("flow:") for (claim,) in self._database.read_once(newest)]
         return NotFound("run", flow, known)
 
     def claim(self, key: str, owner: Owner, *, lease_s: float, take_over: bool = False) -> Claim:
@@ -95,22 +97,29 @@ class SqlBackend(Backend):
 
         def work(cursor: DBAPICursor) -> int:
             self._database.hold()
-            now = self._clock.now()
-            epoch = self._epoch(cursor, claim)
-            if epoch is None:
-                epoch = self._epoch(cursor, _OF_DESTROYED) or 0
+            epoch = self._locked_epoch(cursor, claim) or self._locked_epoch(cursor, _OF_DESTROYED)
+            now = self._now(cursor)
             if not take_over:
                 self._refuse_if_owned(cursor, key, now, claimant=owner)
             cursor.execute(statements.put_head, (claim, epoch + 1, 0))
             cursor.execute(statements.put_claim, (claim, epoch + 1, text, now, now + lease_s))
             return epoch + 1
 
-        return Claim(key, self._database.write(work), 0)
+        return Claim(key, self._database.write(work, settle=do_again), 0)
 
-    def _epoch(self, cursor: DBAPICursor, claim: str) -> int | None:
-        cursor.execute(self._statements.head, (claim,))
-        found = cursor.fetchall()
-        return int(found[0][0]) if found else None
+    def _locked_epoch(self, cursor: DBAPICursor, claim: str) -> int:
+        """Return the epoch of a claim, 0 for a new one; nobody else looks at it until the transaction ends."""
+        found: Sequence[Any] = ()
+        while not found:  # who destroys a flow may take its head away between the two
+            cursor.execute(self._statements.make_head, (claim, 0, 0))
+            cursor.execute(self._statements.head, (claim,))
+            found = cursor.fetchall()
+        ((epoch, _),) = found
+        return int(epoch)
+
+    def _now(self, cursor: DBAPICursor) -> float:
+        now = self._database.now(cursor)
+        return self._clock.now() if now is None else now
 
     def _refuse_if_owned(self, cursor: DBAPICursor, key: str, now: float, claimant: Owner | None) -> None:
         """Raise FlowOwned when a living owner other than ``claimant`` has the claim."""
@@ -126,12 +135,18 @@ class SqlBackend(Backend):
     def commit(self, claim: Claim, changes: Sequence[Change], *, fence: Fence = Fence.SEQ) -> Claim:
         """Write all ``changes`` in one transaction, behind the fence."""
         batches = batches_of(claim.key, changes, self._statements, self.value_limit_bytes)
-        self._database.write(partial(self._commit, claim, batches, fence))
+        settle = partial(self._is_committed, claim) if fence is Fence.SEQ else None
+        self._database.write(partial(self._commit, claim, batches, fence), settle=settle)
         with self._counting:
             self.transactions += 1
         return Claim(claim.key, claim.epoch, claim.seq + 1) if fence is Fence.SEQ else claim
 
-    def _commit(self, claim: Claim, batches: Sequence[Batch], fence: Fence, cursor: DBAPICursor) -> None:
+    def _is_committed(self, claim: Claim, cursor: DBAPICursor) -> bool | None:
+        """Return True when the next number of a claim has been used: its owner alone uses it. Waits for the lock."""
+        cursor.execute(self._statements.head, (quoted(claim.key),))
+        return True if [(claim.epoch, claim.seq + 1)] == [tuple(row) for row in cursor.fetchall()] else None
+
+    def _commit(self, claim: Claim, batches: Sequence[Batch], fence: Fence, cursor: DBAPICursor) -> bool:
         if fence is Fence.SEQ:
             cursor.execute(self._statements.fence_seq, (quoted(claim.key), claim.epoch, claim.seq))
             passed = cursor.rowcount == 1
@@ -142,23 +157,26 @@ class SqlBackend(Backend):
             raise OwnershipLost(claim.key, claim.epoch)
         for text, rows in batches:
             cursor.executemany(text, rows)
+        return True
 
     def renew(self, claim: Claim, *, lease_s: float) -> Sequence[Request]:
         """Prolong the claim and return the requests that wait, oldest first; a lease of 0 gives it up.
 
         The fence is not touched, but when the claim is given up: then it writes nothing any more.
         """
-        waiting = self._database.write(partial(self._renew, claim, lease_s))
+        waiting = self._database.write(partial(self._renew, claim, lease_s), settle=do_again)
         return [Request(str(number), row_of(data, self.url, "request", str(number))) for number, data in waiting]
 
     def _renew(self, claim: Claim, lease_s: float, cursor: DBAPICursor) -> Sequence[tuple[int, str]]:
         ours = quoted(claim.key), claim.epoch
         if lease_s == 0:
+            cursor.execute(self._statements.head, ours[:1])  # locked first, as by those who claim
+            cursor.fetchall()
             cursor.execute(self._statements.give_up, ours)
             if cursor.rowcount == 1:
                 cursor.execute(self._statements.retire, ours)
         else:
-            cursor.execute(self._statements.prolong, (self._clock.now() + lease_s, *ours))
+            cursor.execute(self._statements.prolong, (self._now(cursor) + lease_s, *ours))
             if cursor.rowcount == 0:
                 raise OwnershipLost(claim.key, claim.epoch)
         cursor.execute(self._statements.requests, ours[:1])
@@ -167,13 +185,18 @@ class SqlBackend(Backend):
     def post(self, key: str, request: Row) -> None:
         """Leave a request for the owner of ``key``."""
         text = text_of(Put("request", key, request), self.value_limit_bytes)
-        values = quoted(key), text, self._clock.now()
-        self._database.write(lambda cursor: cursor.execute(self._statements.post, values))
+        posting = Posting(self.url, self._statements, quoted(key), text, self._now)
+        self._database.write(posting.post, settle=posting.settle)
 
     def destroy(self, flow: str) -> None:
         """Forget a flow and all its records, but not the height of its epoch."""
-        if not self._database.write(partial(self._destroy, f"flow:{flow}")):
+        key = f"flow:{flow}"
+        if not self._database.write(partial(self._destroy, key), settle=partial(self._is_destroyed, key)):
             raise self._not_found(flow)
+
+    def _is_destroyed(self, key: str, cursor: DBAPICursor) -> bool | None:
+        cursor.execute(self._statements.head, (quoted(key),))
+        return True if not cursor.fetchall() else None
 
     def _destroy(self, key: str, cursor: DBAPICursor) -> bool:
         """Return whether there was such a flow."""
@@ -181,8 +204,8 @@ class SqlBackend(Backend):
         cursor.execute(self._statements.flow, (claim,))
         if not cursor.fetchall():
             return False
-        self._refuse_if_owned(cursor, key, self._clock.now(), claimant=None)
-        epochs = self._epoch(cursor, claim) or 0, self._epoch(cursor, _OF_DESTROYED) or 0
+        epochs = self._locked_epoch(cursor, claim), self._locked_epoch(cursor, _OF_DESTROYED)
+        self._refuse_if_owned(cursor, key, self._now(cursor), claimant=None)
         for text in self._statements.forget:
             cursor.execute(text, (claim,))
         cursor.execute(self._statements.put_head, (_OF_DESTROYED, max(epochs), 0))

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import ClauseElement, Connection, Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 
+from flowbook.exceptions import StorageBusy, StorageUnavailable
 from flowbook.persistence.owners import Owner
 from flowbook.persistence.sql.schema import bring_up_to_date, revision_of
 from flowbook.persistence.sql.sessions import Session, Sessions
 from flowbook.persistence.sql.statements import Statements
 from flowbook.persistence.sql.tables import REVISIONS, SCHEMA
 
+_Answer = TypeVar("_Answer")
 _Result = TypeVar("_Result")
+
+_FIRST_PAUSE_S: Final = 0.01
+_LONGEST_PAUSE_S: Final = 0.5
+_MARGIN_S: Final = 2.0
+_IDLE_MAX_S: Final = 10.0
+_NOT_KNOWN: Final = "whether it was written is not known"
+
+
+class Disconnected(StorageUnavailable):
+    """The connection to the server is lost, or cannot be made: it may be there again in a moment."""
+
+
+def do_again(cursor: DBAPICursor) -> None:
+    """Settle an open question by doing the work again, which comes to the same."""
 
 
 class Database(ABC):
@@ -25,8 +42,25 @@ class Database(ABC):
     A subclass says how to connect and how a transaction begins, what the driver's errors mean, and who lives.
     """
 
+    patience_s = 0.0
+    """How long trouble that may pass is waited for; SQLite waits by itself."""
+
+    @property
+    def silence_s(self) -> float:
+        """How long a server may say nothing: a little longer than it waits for a lock, which it says then."""
+        return self.patience_s + _MARGIN_S
+
+    @property
+    def idle_in_transaction_s(self) -> float:
+        """How long we may say nothing in a transaction before the server ends it.
+
+        So others, who wait for its locks, get them before their patience ends; it is far below any usual lease.
+        """
+        return min(max(1.0, self.patience_s / 2), _IDLE_MAX_S)
+
     def __init__(self, url: str, engine: Engine) -> None:
         self.url = url
+        self.dialect = engine.dialect
         self.statements = Statements(engine.dialect)
         self._engine = engine
         self._sessions = Sessions(self.connect)
@@ -53,6 +87,10 @@ class Database(ABC):
         """Return whether an owner lives, or None when only its lease can tell."""
         return None
 
+    def now(self, cursor: DBAPICursor) -> float | None:
+        """Return the time of the database's own clock, in seconds since the epoch; None when it has none."""
+        return None
+
     def hold(self) -> None:  # noqa: B027 - a server sees who lives by the lease alone
         """Let others see from now on that this process, about to claim something, lives."""
 
@@ -76,18 +114,16 @@ class Database(ABC):
 
     def prepare(self) -> None:
         """Make the schema, or bring it up to date, where that is needed."""
-        if self.revision() != REVISIONS[-1]:
+        if self.revision_seen_by(self._sessions.current().cursor) != REVISIONS[-1]:
             with self._engine.begin() as connection:  # the second look is under the lock of a writer
-                bring_up_to_date(connection, self._revision_in(connection))
+                self.lock_schema(connection)
+                bring_up_to_date(connection, self.revision_seen_by(connection.connection.cursor()))
 
-    def revision(self) -> str | None:
+    def lock_schema(self, connection: Connection) -> None:  # noqa: B027 - SQLite has one writer anyway
+        """Keep others from altering the schema until the connection's transaction ends."""
+
+    def revision_seen_by(self, cursor: DBAPICursor) -> str | None:
         """Return the schema's revision, or None in a new database. Raises NotALogbook and NewerSchema."""
-        return self._revision_seen_by(self._sessions.current().cursor)
-
-    def _revision_in(self, connection: Connection) -> str | None:
-        return self._revision_seen_by(connection.connection.cursor())
-
-    def _revision_seen_by(self, cursor: DBAPICursor) -> str | None:
         tables = self.tables(cursor)
         noted: Sequence[Any] = ()
         if SCHEMA.name in tables:
@@ -95,51 +131,67 @@ class Database(ABC):
             noted = cursor.fetchall()
         return revision_of(self.url, tables, [str(revision) for (revision,) in noted])
 
+    def look(self, work: Callable[[DBAPICursor], _Result]) -> _Result | None:
+        """Return what ``work`` reads, making and upgrading nothing; None where there is no database yet."""
+
+        def looked() -> _Result:
+            session = Session(self.connect())
+            try:
+                return work(session.cursor)
+            finally:
+                session.close()
+
+        return self._guarded(looked)
+
     def read(self, text: str, values: Sequence[Any]) -> list[Any]:
         """Return all rows of one statement."""
 
         def rows() -> list[Any]:
-            cursor = self._session().cursor
-            cursor.execute(text, values)
-            return list(cursor.fetchall())
+            session = self.session()
+            try:
+                session.cursor.execute(text, values)
+                return list(session.cursor.fetchall())
+            except Exception:
+                self._sessions.roll_back(session)
+                raise
 
-        return self._guarded(rows)
+        return self._patiently(rows)
 
     def read_once(self, statement: ClauseElement) -> list[Any]:
         """Return all rows of a statement that is made for one use."""
         return self.read(*self.statements.once(statement))
 
-    def write(self, work: Callable[[DBAPICursor], _Result]) -> _Result:
+    def write(
+        self, work: Callable[[DBAPICursor], _Result], *, settle: Callable[[DBAPICursor], _Result | None] | None = None
+    ) -> _Result:
         """Return what ``work`` returns, after one durable transaction; when it fails, nothing was written.
 
-        The connection can be used again after a failure.
+        What may pass is tried again until the deadline, so ``work`` may be called several times. Where the connection
+        was lost while it committed, ``settle`` finds out on another one whether that took place: it returns the result,
+        or None for no. It must wait for a lock that ``work`` takes, since the commit may be still under way, and must
+        write nothing; `do_again` is one for work that may be done twice. Without ``settle`` that is an error: nobody
+        knows.
         """
-        try:
-            session = self._session()
-            try:
-                self.begin(session.cursor)
-                result = work(session.cursor)
-                session.connection.commit()
-            except BaseException:
-                self._roll_back(session)
-                raise
-        except Exception as error:
-            translated = self.translated(error)
-            if translated is error:
-                raise
-            raise translated from error
-        return result
+        return self._patiently(_Transaction(self, self._sessions, work, settle))
 
-    def _session(self) -> Session:
+    def session(self) -> Session:
+        """Return the calling thread's connection; the database is opened when it is not."""
         if not self.is_open:
             self.open()
         return self._sessions.current()
 
-    def _roll_back(self, session: Session) -> None:
-        try:
-            session.connection.rollback()
-        except Exception:  # what cannot be rolled back is rolled back by closing it
-            self._sessions.drop(session)
+    def _patiently(self, work: Callable[[], _Result]) -> _Result:
+        """Return what ``work`` returns, tried again until the deadline while its trouble may pass."""
+        deadline = time.monotonic() + self.patience_s
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                return self._guarded(work)
+            except (StorageBusy, Disconnected):
+                if not self.is_open or time.monotonic() + pause_s > deadline:
+                    raise  # where there has never been a server, there will be none in a moment
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     def _guarded(self, work: Callable[[], _Result]) -> _Result:
         try:
@@ -149,3 +201,58 @@ class Database(ABC):
             if translated is error:
                 raise
             raise translated from error
+
+
+class _Transaction(Generic[_Result]):
+    """Tries one transaction, as often as it is called, and remembers whether the last try may have been committed."""
+
+    def __init__(
+        self,
+        database: Database,
+        sessions: Sessions,
+        work: Callable[[DBAPICursor], _Result],
+        settle: Callable[[DBAPICursor], _Result | None] | None,
+    ) -> None:
+        self._database, self._sessions = database, sessions
+        self._work, self._settle = work, settle
+        self._is_open_question = False
+
+    def __call__(self) -> _Result:
+        """Return what the work returned in a transaction that is committed."""
+        settled = self._settled(self._settle) if self._settle is not None and self._is_open_question else None
+        return self._tried() if settled is None else settled
+
+    def _settled(self, settle: Callable[[DBAPICursor], _Result | None]) -> _Result | None:
+        """Return what the last try returned when that was committed, else None."""
+        try:
+            session, settled = self._begun(settle)
+        except Exception as error:
+            trouble = self._database.translated(error)
+            if isinstance(trouble, StorageBusy | Disconnected):
+                raise Disconnected(self._database.url, f"{_NOT_KNOWN}: {trouble.reason}") from error
+            raise
+        self._sessions.roll_back(session)
+        self._is_open_question = False
+        return settled
+
+    def _tried(self) -> _Result:
+        session, result = self._begun(self._work)
+        try:
+            session.connection.commit()
+        except BaseException as error:
+            self._sessions.roll_back(session)
+            self._is_open_question = isinstance(self._database.translated(error), Disconnected)
+            if self._is_open_question and self._settle is None:
+                raise StorageUnavailable(self._database.url, f"{_NOT_KNOWN}: {error}") from error
+            raise
+        return result
+
+    def _begun(self, work: Callable[[DBAPICursor], _Answer]) -> tuple[Session, _Answer]:
+        """Return what ``work`` returns within a transaction, and the session that is in it."""
+        session = self._database.session()
+        try:
+            self._database.begin(session.cursor)
+            return session, work(session.cursor)
+        except BaseException:
+            self._sessions.roll_back(session)
+            raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 _MARK = "\x10"
 _UNSTORABLE = re.compile("[\0\x10\ud800-\udfff]")
@@ -24,3 +25,8 @@ def unquoted(text: str) -> str:
     if _MARK not in text:
         return text
     return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
+
+
+def name_of(text: Any) -> str:  # what a driver returns: MySQL gives back the bytes that it compares
+    """Return the name that a database has as a text, or as its bytes. Raises ValueError."""
+    return unquoted(text.decode() if isinstance(text, bytes) else text)

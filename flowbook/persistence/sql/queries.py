@@ -26,7 +26,7 @@ from sqlalchemy import (
 from flowbook.exceptions import Damaged
 from flowbook.persistence.backend import FlowRecords, FlowSummary, Query
 from flowbook.persistence.owners import Owner
-from flowbook.persistence.sql.names import quoted, unquoted
+from flowbook.persistence.sql.names import name_of, quoted
 from flowbook.persistence.sql.tables import APPENDED, CLAIMS, FLOWS, RECORDS, REQUESTS
 from flowbook.persistence.texts import row_of
 
@@ -55,15 +55,16 @@ def _equal(query: Query) -> Iterable[tuple[ColumnElement[str], str | None]]:
 def _begins(prefix: str) -> ColumnElement[bool]:
     """Return whether a flow's id begins with ``prefix``; LIKE would take capital letters for small ones."""
     start = f"flow:{quoted(prefix)}"
-    return (FLOWS.c.claim >= start) & (func.substr(FLOWS.c.claim, 1, len(start)) == start)
+    length = func.length(start)  # in characters or, where names are bytes, in bytes
+    return (FLOWS.c.claim >= start) & (func.substr(FLOWS.c.claim, 1, length) == start)
 
 
 def summary_of(row: Sequence[Any], url: str) -> FlowSummary:
     """Return a flow's summary from a row that `finding` found. Raises Damaged."""
     claim, book, name, state, created_at, updated_at, atoms, owner, since = row
     try:
-        flow = unquoted(claim.removeprefix("flow:"))
-        names = unquoted(book), unquoted(name), unquoted(state)
+        flow = name_of(claim).removeprefix("flow:")
+        names = name_of(book), name_of(name), name_of(state)
         facts = float(created_at), float(updated_at), int(atoms)
         return FlowSummary(flow, *names, *facts, owner_of(owner, url, claim) if owner else None, since)
     except (AttributeError, TypeError, ValueError) as error:
@@ -119,8 +120,8 @@ def records_of(flow: str, found: list[Any], kinds: Sequence[str] | None, url: st
     for table, _, kind, key, data in found:
         name = names.get(kind)
         if name is None:
-            name = names[kind] = unquoted(kind)
-        key = unquoted(key)
+            name = names[kind] = name_of(kind)
+        key = name_of(key)
         row = row_of(data, url, name, key)
         if table == _KEPT:
             rows.setdefault(name, {})[key] = row

@@ -73,6 +73,13 @@ class Sessions:
             self._all.discard(session)
             session.close()
 
+    def roll_back(self, session: Session) -> None:
+        """Undo the transaction of a session; what cannot be rolled back is rolled back by closing it."""
+        try:
+            session.connection.rollback()
+        except Exception:
+            self.drop(session)
+
     def close(self) -> None:
         """Close the sessions of all threads."""
         if self._pid == os.getpid():

@@ -6,10 +6,10 @@ import errno
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import NullPool, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
@@ -25,9 +25,13 @@ from flowbook.exceptions import (
     StorageUnavailable,
     TooLarge,
 )
+from flowbook.persistence.inspection import Finding
 from flowbook.persistence.options import Options
 from flowbook.persistence.owners import LivenessFile, Owner
 from flowbook.persistence.sql.database import Database
+from flowbook.persistence.sql.inspecting import of_content, of_files
+
+_Result = TypeVar("_Result")
 
 ROW_LIMIT_BYTES = 1_000_000_000
 """SQLite takes no row that is larger."""
@@ -102,8 +106,8 @@ class SqliteDatabase(Database):
         """Make the file if there is none, choose its journal, and see to its schema."""
         self._create_file()
         self._identity = _identity(self.path)
-        self._patiently(self._choose_journal)
-        self._patiently(super().prepare)
+        self._while_others_open(self._choose_journal)
+        self._while_others_open(super().prepare)
         if self._liveness is not None:
             self._liveness.hold()
 
@@ -121,7 +125,7 @@ class SqliteDatabase(Database):
 
     def _choose_journal(self) -> None:
         """Set the journal mode of a new file, or the one that was asked for; a file keeps it."""
-        is_new = self.revision() is None
+        is_new = self.revision_seen_by(self._sessions.current().cursor) is None
         wanted = ("wal" if is_new else "") if self._journal == _AS_IT_IS else self._journal
         cursor = self._sessions.current().cursor
         cursor.execute("PRAGMA journal_mode")
@@ -130,7 +134,7 @@ class SqliteDatabase(Database):
             cursor.fetchall()
             self._sessions.close()  # the next connection syncs as its journal needs it
 
-    def _patiently(self, work: Callable[[], None]) -> None:
+    def _while_others_open(self, work: Callable[[], None]) -> None:
         """Try until the deadline: while others open a new file, SQLite says "locked" without waiting."""
         deadline = time.monotonic() + self._timeout_s
         while True:
@@ -140,6 +144,18 @@ class SqliteDatabase(Database):
                 if not isinstance(self.translated(error), StorageBusy) or time.monotonic() > deadline:
                     raise
                 time.sleep(_PAUSE_S)
+
+    def look(self, work: Callable[[DBAPICursor], _Result]) -> _Result | None:
+        """Return what ``work`` reads; None where there is no file, and none is made."""
+        if not os.path.exists(self.path):
+            self._check_directory()
+            return None
+        return super().look(work)
+
+    def inspect(self) -> Iterator[Finding]:
+        """Yield what the file, its directory and SQLite's own check tell."""
+        yield from of_files(self.path)
+        yield from self.look(lambda cursor: list(of_content(cursor, self.path))) or ()
 
     def close(self) -> None:
         """Close the connections and, unless other objects use it too, the lock file."""

@@ -5,6 +5,7 @@ Rebuilding and recompiling them costs several times what they do, and SQLAlchemy
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -20,7 +21,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert  # PostgreSQL says it in the same words
 
 from flowbook.persistence.sql.tables import (
     APPENDED,
@@ -59,8 +59,8 @@ class Statements:
         record = _is(RECORDS, "claim"), _is(RECORDS, "kind"), _is(RECORDS, "key")
         appended = _is(APPENDED, "claim"), _is(APPENDED, "kind"), _is(APPENDED, "key")
         request = _is(REQUESTS, "claim"), _is(REQUESTS, "id")
-        self.put = self._text(_upsert(RECORDS))
-        self.put_flow = self._text(_upsert(FLOWS))
+        self.put = self._text(self._upsert(RECORDS))
+        self.put_flow = self._text(self._upsert(FLOWS))
         self.append = self._text(_insert(APPENDED, "claim", "kind", "key", "data"))
         self.delete_record = self._text(delete(RECORDS).where(*record))
         self.delete_appended = self._text(delete(APPENDED).where(*appended))
@@ -70,13 +70,15 @@ class Statements:
     def _claims(self) -> None:
         is_ours = _is(CLAIMS, "claim"), _is(CLAIMS, "epoch")
         head_is_ours = _is(HEADS, "claim"), _is(HEADS, "epoch")
-        head = select(HEADS.c.epoch).where(_is(HEADS, "claim"))
+        head = select(HEADS.c.epoch, HEADS.c.seq).where(_is(HEADS, "claim"))
         owner = select(CLAIMS.c.owner, CLAIMS.c.since, CLAIMS.c.lease_until).where(_is(CLAIMS, "claim"))
         lease: ColumnElement[float] = bindparam("new_lease_until")
+        self.make_head = self._text(self._insert_if_new(HEADS))
         self.head = self._text(head.with_for_update())
-        self.put_head = self._text(_upsert(HEADS))
+        self.head_to_read = self._text(head.with_for_update(read=True))
+        self.put_head = self._text(self._upsert(HEADS))
         self.owner = self._text(owner.with_for_update())
-        self.put_claim = self._text(_upsert(CLAIMS))
+        self.put_claim = self._text(self._upsert(CLAIMS))
         self.prolong = self._text(update(CLAIMS).values(lease_until=lease).where(*is_ours))
         self.give_up = self._text(delete(CLAIMS).where(*is_ours))
         self.retire = self._text(update(HEADS).values(epoch=HEADS.c.epoch + _ONE).where(*head_is_ours))
@@ -84,7 +86,9 @@ class Statements:
     def _others(self) -> None:
         waiting = select(REQUESTS.c.id, REQUESTS.c.data).where(_is(REQUESTS, "claim")).order_by(REQUESTS.c.id)
         flow = select(RECORDS.c.key).where(_is(RECORDS, "claim"), RECORDS.c.kind == literal_column("'flow'"))
+        posted = _is(REQUESTS, "claim"), _is(REQUESTS, "posted_at"), _is(REQUESTS, "data")
         self.requests = self._text(waiting)
+        self.posted = self._text(select(REQUESTS.c.id).where(*posted))
         self.post = self._text(_insert(REQUESTS, "claim", "data", "posted_at"))
         self.flow = self._text(flow)
         self.revision = self._text(select(SCHEMA.c.version_num))
@@ -98,18 +102,40 @@ class Statements:
     def _text(self, statement: ClauseElement) -> str:
         return str(statement.compile(dialect=self._dialect))
 
+    def _upsert(self, table: Table) -> Insert:
+        """Return an insert of a whole row, its columns in the table's order, in place of the old one."""
+        keys = [column.name for column in table.primary_key]
+        others = [column.name for column in table.columns if column.name not in keys]
+        new = self._insert_row(table)
+        if self._speaks_mysql:
+            replaced: Insert = new.on_duplicate_key_update({name: new.inserted[name] for name in others})
+        else:
+            replaced = new.on_conflict_do_update(
+                index_elements=keys, set_={name: new.excluded[name] for name in others}
+            )
+        return replaced
+
+    def _insert_if_new(self, table: Table) -> Insert:
+        """Return an insert of a whole row, its columns in the table's order, that leaves an old one as it is."""
+        new = self._insert_row(table)
+        if self._speaks_mysql:  # IGNORE would cut what is too long
+            kept: Insert = new.on_duplicate_key_update({column.name: column for column in table.primary_key})
+        else:
+            kept = new.on_conflict_do_nothing()
+        return kept
+
+    def _insert_row(self, table: Table) -> Any:  # the Insert of the dialect: each has words of its own for a conflict
+        words = import_module(f"sqlalchemy.dialects.{'mysql' if self._speaks_mysql else self._dialect.name}")
+        return words.insert(table).values({column.name: bindparam(column.name) for column in table.columns})
+
+    @property
+    def _speaks_mysql(self) -> bool:
+        return self._dialect.name in ("mysql", "mariadb")
+
 
 def _is(table: Table, column: str) -> ColumnElement[bool]:
     return table.c[column] == bindparam(f"the_{column}")
 
 
 def _insert(table: Table, *columns: str) -> Insert:
-    return insert(table).values({name: bindparam(name) for name in columns})
-
-
-def _upsert(table: Table) -> Insert:
-    """Return an insert of a whole row, its columns in the table's order, in place of the old one."""
-    keys = [column.name for column in table.primary_key]
-    others = [column.name for column in table.columns if column.name not in keys]
-    new = sqlite_insert(table).values({column.name: bindparam(column.name) for column in table.columns})
-    return new.on_conflict_do_update(index_elements=keys, set_={name: new.excluded[name] for name in others})
+    return insert(table).values({name: bindparam(name) for name in columns}).inline()

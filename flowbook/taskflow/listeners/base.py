@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import Any, Self
 
 from flowbook.failure import Failure
+from flowbook.listeners.surroundings import exc_info_of
 from flowbook.taskflow import states
 from flowbook.taskflow.types.notifier import Notifier
 
@@ -82,4 +83,4 @@ class DumpingListener(Listener, metaclass=abc.ABCMeta):
         result = details.get("result")
         if state in FINISH_STATES and "result" in details:
             message, told = f"{message}, result '%s'", [*told, result]
-        self._dump(message, *told, exc_info=result.exc_info if isinstance(result, Failure) else None)
+        self._dump(message, *told, exc_info=exc_info_of(result) if isinstance(result, Failure) else None)

@@ -29,12 +29,19 @@ def test_each_fetch_of_memory_is_a_storage_of_its_own() -> None:
     assert fetch("memory:") is not fetch("memory:")
 
 
-@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "mysql", "mariadb", "zk"])
-def test_a_backend_that_is_still_to_come_names_those_that_are_here(scheme: str) -> None:
-    with pytest.raises(UnknownPlugin) as caught:
-        fetch(f"{scheme}://host/path")
-    assert "later" in caught.value.why
-    assert caught.value.todo == "now: memory:, dir:FOLDER, sqlite:///FILE"
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        ("postgresql://flow@host/runs", "PostgresqlBackend"),
+        ("postgres://flow@host/runs", "PostgresqlBackend"),
+        ("postgresql+psycopg://flow@host/runs", "PostgresqlBackend"),
+        ("mysql://flow@host/runs", "MysqlBackend"),
+        ("mariadb://flow@host/runs", "MysqlBackend"),
+        ("zk://host/runs", "ZookeeperBackend"),
+    ],
+)
+def test_servers_are_found_by_their_schemes_without_being_asked_anything(url: str, kind: str) -> None:
+    assert type(fetch(url)).__name__ == kind
 
 
 def test_a_scheme_with_a_slip_names_the_nearest() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import FrozenInstanceError
 
 import pytest
@@ -15,7 +16,7 @@ from flowbook.flows import LinearFlow
 from flowbook.persistence import Backend, fetch
 from flowbook.views import ending_of, find_id, list_runs, view_run
 from flowbook.views.documents import list_document, run_document
-from flowbook.views.runs import GROUP
+from flowbook.views.runs import FAILED, GROUP, LAST
 
 
 class Reserve(Task):
@@ -127,6 +128,38 @@ def test_the_beginning_of_an_id_is_enough_when_only_one_has_it(backend: Backend)
     with pytest.raises(NotFound, match="2 runs begin with 'on'") as caught:
         find_id(backend, "on")
     assert caught.value.todo == "give more of the id: one, one-more"
+
+
+def test_the_newest_run_and_the_newest_that_failed_have_names(backend: Backend) -> None:
+    run(backend, "three", greet)
+    assert (find_id(backend, LAST), find_id(backend, FAILED)) == ("three", "two")
+
+
+def test_a_run_that_is_called_like_that_is_found_by_its_id(backend: Backend) -> None:
+    run(backend, LAST, greet)
+    run(backend, "three", greet)
+    assert find_id(backend, LAST) == LAST
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        (LAST, "no runs are recorded: there is no @last"),
+        (FAILED, "no run has failed: there is no @failed"),
+        ("@lst", "there is no run '@lst'"),
+    ],
+)
+def test_a_name_that_stands_for_no_run_says_so(word: str, told: str) -> None:
+    with pytest.raises(NotFound) as caught:
+        find_id(fetch("memory:"), word)
+    assert str(caught.value) == told
+
+
+def test_runs_are_narrowed_by_flow_and_id_and_time(backend: Backend) -> None:
+    now = time.time()
+    assert [row.id for row in list_runs(backend, prefix="tw")] == ["two"]
+    assert list_runs(backend, name="stay") == list_runs(backend, since=now - 60, until=now)
+    assert list_runs(backend, name="other") == list_runs(backend, until=now - 60) == list_runs(backend, since=now) == ()
 
 
 def test_an_unknown_id_names_the_nearest(backend: Backend) -> None:

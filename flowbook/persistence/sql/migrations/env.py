@@ -1,4 +1,4 @@
-"""What Alembic runs to migrate: always on the connection, and in the transaction, that it is given."""
+"""What Alembic runs to migrate: on the connection that it is given, in its transaction, or only telling the SQL."""
 
 from __future__ import annotations
 
@@ -6,11 +6,20 @@ from alembic import context
 
 from flowbook.persistence.sql.tables import METADATA, SCHEMA
 
-context.configure(
-    connection=context.config.attributes["connection"],
-    target_metadata=METADATA,
-    version_table=SCHEMA.name,
-    transactional_ddl=True,
-)
+attributes = context.config.attributes
+if context.is_offline_mode():
+    context.configure(
+        dialect_name=attributes["dialect"],
+        literal_binds=True,
+        version_table=SCHEMA.name,
+        transactional_ddl=True,
+    )
+else:
+    context.configure(
+        connection=attributes["connection"],
+        target_metadata=METADATA,
+        version_table=SCHEMA.name,
+        transactional_ddl=True,
+    )
 with context.begin_transaction():
     context.run_migrations()

@@ -8,6 +8,9 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+NAME = sa.Text().with_variant(sa.Text(collation="C"), "postgresql").with_variant(sa.VARBINARY(1000), "mysql", "mariadb")
+DOCUMENT = sa.Text().with_variant(sa.Text(2**32 - 1, collation="utf8mb4_bin"), "mysql", "mariadb")
+
 
 def upgrade() -> None:
     """Make the tables of claims and those of records."""
@@ -19,16 +22,16 @@ def upgrade() -> None:
 def _make_claims() -> None:
     op.create_table(
         "heads",
-        sa.Column("claim", sa.Text, primary_key=True),
+        sa.Column("claim", NAME, primary_key=True),
         sa.Column("epoch", sa.BigInteger, nullable=False),
         sa.Column("seq", sa.BigInteger, nullable=False),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "claims",
-        sa.Column("claim", sa.Text, primary_key=True),
+        sa.Column("claim", NAME, primary_key=True),
         sa.Column("epoch", sa.BigInteger, nullable=False),
-        sa.Column("owner", sa.Text, nullable=False),
+        sa.Column("owner", DOCUMENT, nullable=False),
         sa.Column("since", sa.Double, nullable=False),
         sa.Column("lease_until", sa.Double, nullable=False),
         sqlite_with_rowid=False,
@@ -38,10 +41,10 @@ def _make_claims() -> None:
 def _make_flows() -> None:
     op.create_table(
         "flows",
-        sa.Column("claim", sa.Text, primary_key=True),
-        sa.Column("book", sa.Text, nullable=False),
-        sa.Column("name", sa.Text, nullable=False),
-        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("claim", NAME, primary_key=True),
+        sa.Column("book", NAME, nullable=False),
+        sa.Column("name", NAME, nullable=False),
+        sa.Column("state", NAME, nullable=False),
         sa.Column("created_at", sa.Double, nullable=False),
         sa.Column("updated_at", sa.Double, nullable=False),
         sa.Column("atoms", sa.BigInteger, nullable=False),
@@ -55,26 +58,26 @@ def _make_records() -> None:
     number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
     op.create_table(
         "records",
-        sa.Column("claim", sa.Text, primary_key=True),
-        sa.Column("kind", sa.Text, primary_key=True),
-        sa.Column("key", sa.Text, primary_key=True),
-        sa.Column("data", sa.Text, nullable=False),
+        sa.Column("claim", NAME, primary_key=True),
+        sa.Column("kind", NAME, primary_key=True),
+        sa.Column("key", NAME, primary_key=True),
+        sa.Column("data", DOCUMENT, nullable=False),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "appended",
         sa.Column("id", number, primary_key=True),
-        sa.Column("claim", sa.Text, nullable=False),
-        sa.Column("kind", sa.Text, nullable=False),
-        sa.Column("key", sa.Text, nullable=False),
-        sa.Column("data", sa.Text, nullable=False),
+        sa.Column("claim", NAME, nullable=False),
+        sa.Column("kind", NAME, nullable=False),
+        sa.Column("key", NAME, nullable=False),
+        sa.Column("data", DOCUMENT, nullable=False),
     )
     op.create_index("ix_appended_claim", "appended", ["claim", "kind", "key"])
     op.create_table(
         "requests",
         sa.Column("id", number, primary_key=True),
-        sa.Column("claim", sa.Text, nullable=False),
-        sa.Column("data", sa.Text, nullable=False),
+        sa.Column("claim", NAME, nullable=False),
+        sa.Column("data", DOCUMENT, nullable=False),
         sa.Column("posted_at", sa.Double, nullable=False),
         sqlite_autoincrement=True,
     )

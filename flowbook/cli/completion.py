@@ -1,0 +1,50 @@
+"""What a shell offers while RUN or ATOM is typed: what the logbook holds, if it is there; nothing is made or told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+
+import click
+from click.shell_completion import CompletionItem
+
+from flowbook.cli.glance import OFFERED, Glimpse, items
+from flowbook.persistence import fetch
+from flowbook.persistence.backend import Backend
+from flowbook.views.atoms import atom_names
+from flowbook.views.runs import find_id, list_runs
+
+
+def complete_runs(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Return the runs whose ids begin so, with their states; none where the logbook cannot be read."""
+
+    def runs(backend: Backend) -> list[CompletionItem]:
+        rows = list_runs(backend, prefix=begun, limit=OFFERED)
+        return items([Glimpse(row.id, row.name, row.state) for row in rows], begun)
+
+    return _read(context, runs)
+
+
+def complete_atoms(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Return the atoms of the run named before whose names begin so; none where the logbook cannot be read."""
+
+    def atoms(backend: Backend) -> list[CompletionItem]:
+        names = atom_names(backend, find_id(backend, context.params["run_id"]))
+        return [CompletionItem(name) for name in names if name.startswith(begun)][:OFFERED]
+
+    return _read(context, atoms)
+
+
+def _read(context: click.Context, what: Callable[[Backend], list[CompletionItem]]) -> list[CompletionItem]:
+    try:
+        with closing(fetch(_url_of(context))) as backend:
+            return what(backend)
+    except Exception:  # whatever is wrong, this is no moment to say so: the command that is typed will
+        return []
+
+
+def _url_of(context: click.Context) -> str:
+    """Return the URL that the command would use: as given on its line, by the environment, or its default."""
+    option = next(one for one in context.command.params if one.name == "backend")
+    given: Sequence[object] = context.params.get("backend"), option.resolve_envvar_value(context), option.default
+    return str(next(filter(None, given)))
