@@ -18,7 +18,7 @@ from flowbook.exceptions import Damaged, FlowChanged, InputsChanged, NotFound, N
 from flowbook.flows.plan import Plan, differences, plan_record, refused_versions
 from flowbook.persistence import codec
 from flowbook.persistence.backend import Backend, FlowRecords
-from flowbook.persistence.changes import Change, Delete, Put, Row
+from flowbook.persistence.changes import MISSING, Change, Delete, Put, Row
 from flowbook.secrets.secret import Secret
 from flowbook.states import (
     FINISHED,
@@ -214,7 +214,7 @@ def check_book(storage: Storage, saved: FlowRecords, options: Options) -> None:
 
 def _same(recorded: Any, value: object, *, encodes: bool) -> bool:  # recorded: a row's field
     handle = as_inline(recorded)
-    if encodes:  # texts are compared: to Python 1, 1.0 and True are equal
+    if encodes or handle.live is MISSING:  # texts are compared: to Python 1, 1.0 and True are equal
         return _canonical(json.loads(codec.encode(value))) == _canonical(handle.document)
     try:
         return handle.live is value or (type(handle.live) is type(value) and bool(handle.live == value))

@@ -9,7 +9,7 @@ import pytest
 
 from flowbook.atoms import task
 from flowbook.engines import load, run
-from flowbook.exceptions import NotPossible
+from flowbook.exceptions import InputsChanged, NotPossible
 from flowbook.flows import LinearFlow
 from flowbook.persistence import Backend, fetch
 from flowbook.views import view_run
@@ -83,3 +83,18 @@ def test_an_id_that_cannot_be_one_is_refused(source: Backend, run_id: str) -> No
     with pytest.raises(NotPossible) as caught:
         import_run(fetch("memory:"), export_run(source, "r1"), run_id=run_id)
     assert "500 bytes" in caught.value.todo
+
+
+@task(provides="y")
+def first(x: tuple[int, int]) -> int:
+    return x[0]
+
+
+def test_an_imported_run_goes_on_in_memory_with_its_inputs_given_again() -> None:
+    source, target = fetch("memory:?strict=true"), fetch("memory:")
+    flow = LinearFlow("sum").add(first)
+    run(flow, {"x": (1, 2)}, backend=source, run_id="r1")
+    import_run(target, export_run(source, "r1"))
+    assert run(flow, {"x": (1, 2)}, backend=target, run_id="r1")["y"] == 1
+    with pytest.raises(InputsChanged):
+        run(flow, {"x": (1, 3)}, backend=target, run_id="r1")
