@@ -79,7 +79,7 @@ if not TYPE_CHECKING:
             "flowbook.flows": ("Flow", "GraphFlow", "LinearFlow", "UnorderedFlow"),
             "flowbook.states": ("AtomState", "FlowState"),
         },
-        ("atoms", "engines", "flows", "persistence"),
+        ("atoms", "engines", "events", "exceptions", "failure", "flows", "persistence", "states"),
     )
 
 

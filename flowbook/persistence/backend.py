@@ -40,10 +40,11 @@ class Claim:
 class Query:
     """Which flows `Backend.find` returns: newest first, those that match every field that is given.
 
-    ``prefix`` matches the beginning of a flow's id; ``since`` and ``until`` bound the time of creation, in seconds
-    since the epoch; ``limit`` cuts the answer.
+    ``flow`` is a flow's id, ``prefix`` the beginning of one; ``since`` and ``until`` bound the time of creation, in
+    seconds since the epoch; ``limit`` cuts the answer.
     """
 
+    flow: str | None = None
     book: str | None = None
     name: str | None = None
     states: frozenset[str] = frozenset()

@@ -16,7 +16,8 @@ def chosen(summaries: Iterable[FlowSummary], query: Query) -> list[FlowSummary]:
 
 def _matches(query: Query, summary: FlowSummary) -> bool:
     return (
-        (query.book is None or summary.book == query.book)
+        (query.flow is None or summary.flow == query.flow)
+        and (query.book is None or summary.book == query.book)
         and (query.name is None or summary.name == query.name)
         and (not query.states or summary.state in query.states)
         and summary.flow.startswith(query.prefix)

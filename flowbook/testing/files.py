@@ -22,7 +22,7 @@ from flowbook.testing.faults import kill_this_process
 
 _Answer = TypeVar("_Answer")
 
-CHANGING: Final = frozenset({"make_root", "make_folder", "create", "write", "cut", "sync", "link", "move", "remove"})
+CHANGING: Final = frozenset({"make_root", "make_folder", "create", "write", "cut", "sync", "link", "remove"})
 """The calls that change something, or make it durable."""
 
 NEVER_FAILING: Final = frozenset({"close", "unlock"})
@@ -118,11 +118,6 @@ class WrappedFiles(_Seam, Files):
         """Pass on."""
         self.around(Call("link", (folder, name, new_name)), lambda: self.inner.link(folder, name, new_name))
 
-    def move(self, folder: int, name: str, new_folder: int, new_name: str) -> None:
-        """Pass on."""
-        call = Call("move", (folder, name, new_folder, new_name))
-        self.around(call, lambda: self.inner.move(folder, name, new_folder, new_name))
-
     def remove(self, folder: int, name: str) -> None:
         """Pass on."""
         self.around(Call("remove", (folder, name)), lambda: self.inner.remove(folder, name))
@@ -198,7 +193,7 @@ class RecordingFiles(WrappedFiles):
 
 
 _OPENING: Final = frozenset({"root", "folder", "create", "open"})
-_NAMING: Final = frozenset({"folder", "make_folder", "create", "open", "link", "move", "remove"})
+_NAMING: Final = frozenset({"folder", "make_folder", "create", "open", "link", "remove"})
 _RECORDED: Final = CHANGING | _OPENING | {"close"}
 
 

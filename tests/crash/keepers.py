@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kazoo.client import KazooClient
+from kazoo.handlers.threading import KazooTimeoutError
 
 from crash.driving import RUN, drive, look
 from crash.flows import Step
 from daemons.process import LOOPBACK
+from daemons.zookeeper import four_letters
 from flowbook import LinearFlow, engines
 from flowbook.exceptions import FlowOwned, OwnershipLost, StorageError
 from flowbook.persistence.backend import Fence
@@ -75,12 +77,21 @@ def client_of(backend: ZookeeperBackend) -> Any:
     return backend._connection._client
 
 
-def expire(backend: ZookeeperBackend, hosts: str) -> None:
-    """End the session of a backend, as its server does with a client that was silent for too long."""
-    twin = KazooClient(hosts, client_id=client_of(backend).client_id)
-    twin.start()
-    twin.stop()
-    twin.close()
+def expire(backend: ZookeeperBackend, port: int) -> None:
+    """End the session of a backend, as its server does with a client that was silent for too long.
+
+    A second client takes the session over and closes it, unless the first one is quick to take it back.
+    """
+    number, password = client_of(backend).client_id
+    name = f"0x{number & 0xFFFF_FFFF_FFFF_FFFF:x}"
+    while name in four_letters(port, "dump"):
+        twin = KazooClient(
+            f"{LOOPBACK}:{port}", client_id=(number, password), timeout=1.0, connection_retry={"max_tries": -1}
+        )
+        with suppress(KazooTimeoutError):  # what it says too when the session was taken back in between
+            twin.start(timeout=2)
+        twin.stop()
+        twin.close()
 
 
 class CuttingProxy:

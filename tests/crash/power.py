@@ -23,7 +23,8 @@ from flowbook.exceptions import NotFound, StorageError
 from flowbook.persistence.backend import Claim, Fence, Query, Request
 from flowbook.persistence.changes import Change, Put, Row
 from flowbook.persistence.directory.backend import DirectoryBackend
-from flowbook.persistence.directory.files import Files
+from flowbook.persistence.directory.files import Files, LocalFiles
+from flowbook.persistence.directory.root import Root
 from flowbook.persistence.owners import Owner, current_owner
 from flowbook.testing.faults import Counting
 from flowbook.testing.files import Call, RecordingFiles
@@ -143,18 +144,21 @@ def text_of(backend: DirectoryBackend, run: str, doubtful: Collection[str] = ())
         rows = {kind: dict(of_kind) for kind, of_kind in records.rows.items()}
         appended = records.appended
     except NotFound:
-        rows, appended = {"request": dict(_posted(Path(backend.path, "flow", run)))}, {}
+        rows, appended = {"request": _posted(backend, run)}, {}
     for request in doubtful:
         rows.get("request", {}).pop(request, None)
     rows = {kind: of_kind for kind, of_kind in rows.items() if of_kind}
     return json.dumps([rows, appended], sort_keys=True) if rows else ""
 
 
-def _posted(folder: Path) -> Iterator[tuple[str, Any]]:
-    """Yield the requests in the folder of a run that has no records yet."""
-    for file in folder.glob("request-*.json"):
-        with suppress(ValueError):
-            yield file.stem.partition("-")[2], json.loads(file.read_bytes())["request"]
+def _posted(backend: DirectoryBackend, run: str) -> dict[str, Any]:
+    """Return the requests that wait for a run that has no records."""
+    root = Root(backend.path, backend.url, LocalFiles())
+    with suppress(FileNotFoundError), root.reading() as directory:
+        if directory is not None:
+            with root.key(directory, f"flow:{run}") as folder:
+                return dict(folder.requests(folder.read()[0].answered))
+    return {}
 
 
 @dataclass(frozen=True)

@@ -28,19 +28,20 @@ NEEDED = {
     "above: _mark < open": "the directory itself",
     "file: _append < commit": "a commit",
     "file: _append < prolong": "a lease, which later commits stand behind",
-    "file: _caught_up < alone": "that an old tail is cut off, before there is a line behind which it could come back",
+    "file: write_again < _caught_up": "that an old tail is cut off, before there is a line behind which it could come back",
     "file: go_on_from < _begin": "what a claim goes on from",
-    "file: measured < _begin": "the last commit of an owner that was killed before it synced it",
+    "file: write_again < measured": "the last commit of an owner that was killed before it synced it",
     "file: post < post": "a request",
     "file: publish < _begin": "the first line of a journal",
     "file: publish < _mark": "what says that this is a logbook",
     "file: publish < snapshot": "all records, when their journals are removed",
     "folder: _mark < open | folder: kind < folder": "the name of the mark, before there is anything else",
-    "folder: destroy < destroy": "that a run is gone",
+    "folder: empty < remove": "that the journals of a destroyed run are gone, before what says so is",
+    "folder: snapshot < _try_destroy": "that a run is gone",
     "folder: give_up < renew": "that answered requests are gone, before what says that they were answered is",
     "folder: go_on_from < _begin": "the name of a journal",
     "folder: post < post": "the name of a request",
-    "folder: raise_height < destroy": "the highest epoch of what is destroyed",
+    "folder: raise_height < remove": "the highest epoch of what is destroyed",
     "folder: snapshot < give_up": "the name of a snapshot, before what it sums up is removed",
     "folder: sync_way < _begin": "the names that lead to a run",
     "folder: sync_way < post": "the names that lead to a request for what is no run yet",
@@ -48,7 +49,7 @@ NEEDED = {
 """What is made durable by the syncs of these places; of several one is enough."""
 
 NOT_MISSED = {
-    "folder: kind < destroy | folder: kind < raise_height": "the mark was made durable before there was a run",
+    "folder: kind < raise_height": "the mark was made durable before there was a run",
 }
 
 New = Callable[[], Path]

@@ -8,7 +8,6 @@
       flow/r1/epoch-000003.jsonl        the journal that counts, and what it goes on from
       flow/r1/request-….json            a posted request
       destroyed/000007                  the highest epoch of all that was destroyed: epochs never start again
-      trash/                            what is being destroyed
 
 A commit is one line, appended and synced before it is acknowledged. Nothing is ever written in place.
 """
@@ -22,16 +21,16 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from flowbook.clock import Clock, SystemClock, to_text
-from flowbook.exceptions import FlowOwned, NotPossible, OwnershipLost
+from flowbook.exceptions import Damaged, FlowOwned, NotPossible, OwnershipLost
 from flowbook.persistence.backend import Backend, Claim, Fence, FlowRecords, FlowSummary, Query, Request
 from flowbook.persistence.changes import Change, Delete, Put, Row
 from flowbook.persistence.directory.files import Files, LocalFiles, meaning_of
 from flowbook.persistence.directory.folder import Folder
 from flowbook.persistence.directory.inspecting import findings_in
-from flowbook.persistence.directory.journal import Header, changes_text
-from flowbook.persistence.directory.names import epoch_name
+from flowbook.persistence.directory.journal import Contents, Header, changes_text
+from flowbook.persistence.directory.names import LIVING, epoch_name
 from flowbook.persistence.directory.pen import Pen, Pens
-from flowbook.persistence.directory.reading import records_of, summaries_in
+from flowbook.persistence.directory.reading import has_flow, not_found, records_of, summaries_in
 from flowbook.persistence.directory.root import Root
 from flowbook.persistence.finding import chosen
 from flowbook.persistence.inspection import Finding
@@ -64,7 +63,7 @@ class DirectoryBackend(Backend):
         self._clock = clock or SystemClock()
         self._files = files or LocalFiles()
         self._root = Root(self.path, self.url, self._files)
-        self._living: LivenessFile | None = None
+        self._living = LivenessFile(f"{self.path}/{LIVING}")
         self._pens = Pens(self._root, self._timeout_s)
         self._counting = threading.Lock()
 
@@ -77,8 +76,7 @@ class DirectoryBackend(Backend):
         """Close the journals of this process, and let go of its byte of the lock file."""
         with self._translated():
             self._pens.close()
-            if self._living is not None:
-                self._living.release()
+            self._living.release()
 
     def upgrade(self) -> None:
         """Do nothing but `open`: there is no older format."""
@@ -95,7 +93,7 @@ class DirectoryBackend(Backend):
     def find(self, query: Query) -> Sequence[FlowSummary]:
         """Return the summaries of the flows that match, newest first; what cannot be read is ``DAMAGED``."""
         with self._translated(), self._root.reading() as root:
-            return [] if root is None else chosen(summaries_in(self._root, root, query.prefix), query)
+            return [] if root is None else chosen(summaries_in(self._root, root, query), query)
 
     def load(self, flow: str, kinds: Sequence[str] | None = None) -> FlowRecords:
         """Return the newest committed records of a flow."""
@@ -155,6 +153,7 @@ class DirectoryBackend(Backend):
         if not is_final:
             base, _ = folder.measured(epochs)  # from here on nobody adds to it that is acknowledged
         folder.go_on_from(base, epoch)
+        folder.forget_answered()
         return epoch
 
     def _refuse_if_owned(
@@ -172,9 +171,7 @@ class DirectoryBackend(Backend):
                 raise FlowOwned(key, str(owner), to_text(header.since), max(0.0, until - now))
 
     def _alive(self, root: int) -> LivenessFile:
-        path = self._root.living(root)
-        if self._living is None:
-            self._living = LivenessFile(path)
+        self._root.see_to_living(root)
         return self._living
 
     def commit(self, claim: Claim, changes: Sequence[Change], *, fence: Fence = Fence.SEQ) -> Claim:
@@ -200,6 +197,7 @@ class DirectoryBackend(Backend):
                 try:
                     waiting = self._pens.use(claim, lambda pen: pen.give_up(claim, now))
                 except OwnershipLost:
+                    self._pens.drop(claim)
                     return []
                 self._pens.drop(claim)
         return [Request(request, row) for request, row in waiting.items()]
@@ -214,22 +212,32 @@ class DirectoryBackend(Backend):
                 pass
 
     def destroy(self, flow: str) -> None:
-        """Forget a flow and all its records, but not the height of its epoch."""
+        """Forget a flow and all its records, readable or not, but not the height of its epoch.
+
+        A journal without owner and without records says so at once and durably; then the files are removed.
+        """
         key = f"flow:{flow}"
-        with self._translated():
-            records_of(self._root, flow, ("flow",))
-            with self._root.writing() as root, self._root.key(root, key) as folder:
-                self._refuse_if_owned(root, folder, key, folder.epochs(), claimant=None)
-            claim = self.claim(key, current_owner(), lease_s=0)
+        with self._translated(), self._root.writing() as root:
             try:
-                with self._root.writing() as root:
-                    self._root.raise_height(root, claim.epoch)
-                    self._root.destroy(root, key, claim.epoch)
-            except BaseException:
-                with suppress(Exception):
-                    self.renew(claim, lease_s=0)
-                raise
-            self._pens.drop(claim)
+                with self._root.key(root, key) as folder:
+                    if not has_flow(folder):
+                        raise not_found(self._root, root, flow)
+                    epoch = None
+                    while epoch is None:
+                        epoch = self._try_destroy(root, folder, key)
+                    self._root.remove(root, key, folder, epoch)
+            except FileNotFoundError:
+                raise not_found(self._root, root, flow) from None
+
+    def _try_destroy(self, root: int, folder: Folder, key: str) -> int | None:
+        """Return the epoch of a journal without records; None when somebody else took its number."""
+        epochs = folder.epochs()
+        with suppress(Damaged):  # who owned it cannot be told any more
+            self._refuse_if_owned(root, folder, key, epochs, claimant=None)
+        epoch, now = (epochs[0] if epochs else 0) + 1, self._clock.now()
+        nothing = Contents()
+        nothing.answered.update(folder.request_ids())
+        return epoch if folder.snapshot(Header(key, epoch, None, now, now), nothing) else None
 
 
 def path_of(options: Options) -> str:

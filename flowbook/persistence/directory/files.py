@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -21,6 +22,9 @@ FILE_MODE: Final = 0o600
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _IN_THE_WAY: Final = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EMLINK, errno.ESPIPE})
 _CLOSED_ON_EXEC: Final = os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+_sync: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
 class Files(Protocol):
@@ -84,10 +88,6 @@ class Files(Protocol):
 
     def link(self, folder: int, name: str, new_name: str) -> None:
         """Give a file a second name in its folder, at once and in full. Raises FileExistsError."""
-        ...
-
-    def move(self, folder: int, name: str, new_folder: int, new_name: str) -> None:
-        """Move a folder into another one, at once and in full."""
         ...
 
     def remove(self, folder: int, name: str) -> None:
@@ -164,7 +164,7 @@ class LocalFiles(Files):
 
     def sync(self, descriptor: int) -> None:
         """Return when a file or a folder is on stable storage; a file's time of change need not be."""
-        os.fdatasync(descriptor)
+        _sync(descriptor)
 
     def is_at(self, folder: int, name: str, file: int | None = None) -> bool:
         """Return whether there is something of this name, or that very file."""
@@ -187,10 +187,6 @@ class LocalFiles(Files):
     def link(self, folder: int, name: str, new_name: str) -> None:
         """Give a file a second name in its folder."""
         os.link(name, new_name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
-
-    def move(self, folder: int, name: str, new_folder: int, new_name: str) -> None:
-        """Move a folder into another one."""
-        os.rename(name, new_name, src_dir_fd=folder, dst_dir_fd=new_folder)
 
     def remove(self, folder: int, name: str) -> None:
         """Remove a file, or an empty folder."""

@@ -22,7 +22,7 @@ from flowbook.persistence.directory.journal import (
     Journal,
     Reader,
 )
-from flowbook.persistence.directory.lines import BrokenLine, Line, framed, lines_in
+from flowbook.persistence.directory.lines import Line, framed
 from flowbook.persistence.directory.names import epoch_name, epoch_of, request_name, request_of
 
 NEW: Final = ".new"
@@ -64,20 +64,21 @@ class Folder:
         raise self.reader.damaged("", "its journals change all the time")
 
     def _read(self, epochs: Iterable[int]) -> tuple[Contents, Journal | None]:
-        contents, chain, newest = Contents(), [], None
+        contents, newest = Contents(), None
+        chain: list[tuple[Journal, list[Line]]] = []
         for epoch in epochs:
             journal, lines = self.journal(epoch)
             if journal.base is None:
                 continue  # a claim that was never finished
             newest = journal
-            chain.append((epoch, lines))
+            chain.append((journal, lines))
             while journal.base is not None and journal.base.epoch is not None:
-                epoch = journal.base.epoch
-                journal, lines = self.journal(epoch, journal.base.size)
-                chain.append((epoch, lines))
+                journal, lines = self.journal(journal.base.epoch, journal.base.size)
+                chain.append((journal, lines))
             break
-        for epoch, lines in reversed(chain):
-            contents.take(self.reader.changes(lines, epoch_name(epoch)))
+        for journal, lines in reversed(chain):
+            contents.answered.update(() if journal.base is None else journal.base.answered)
+            contents.take(self.reader.changes(lines, epoch_name(journal.header.epoch)))
         return contents, newest
 
     def journal(self, epoch: int, size: int | None = None) -> tuple[Journal, list[Line]]:
@@ -113,23 +114,26 @@ class Folder:
     def first_lines(self, file: int, name: str, count: int, size: int) -> tuple[list[Line], bytes]:
         """Return the first lines of a file's first ``size`` bytes, and what was read to find them."""
         data = self.files.read(file, 0, min(size, _BEGINNING))
-        lines = list(islice(lines_in_beginning(data, self.reader, name), count))
+        lines = list(islice(self.reader.lines(data, name), count))
         if len(lines) < count and len(data) < size:
             data = self.files.read(file, 0, size)
-            lines = list(islice(lines_in_beginning(data, self.reader, name), count))
+            lines = list(islice(self.reader.lines(data, name), count))
         return lines, data
+
+    def request_ids(self) -> list[str]:
+        """Return the ids of all requests that are there, the oldest first."""
+        return sorted(filter(None, map(request_of, self.files.names(self.descriptor))))
 
     def requests(self, answered: Iterable[str] = ()) -> dict[str, Row]:
         """Return the requests that wait, oldest first; one that is being written is not there yet."""
         gone = set(answered)
-        waiting = sorted(filter(None, map(request_of, self.files.names(self.descriptor))))
         found: dict[str, Row] = {}
-        for request in waiting:
+        for request in self.request_ids():
             name = request_name(request)
             if request in gone:
                 continue
             with suppress(FileNotFoundError):  # answered meanwhile
-                for line in lines_in_beginning(self.data(name), self.reader, name):
+                for line in self.reader.lines(self.data(name), name):
                     found[request] = self.reader.request(line, name)
         return found
 
@@ -164,7 +168,8 @@ class Folder:
     def snapshot(self, header: Header, contents: Contents) -> bool:
         """Sum up all records in a journal of their own; return whether its epoch was still free."""
         records = list(contents.documents())
-        lines = [header.document(), Base(None, 0, len(records)).document(), *records]
+        base = Base(None, 0, len(records), tuple(sorted(contents.answered)))
+        lines = [header.document(), base.document(), *records]
         if not self.publish(epoch_name(header.epoch), lines):
             return False
         self.files.sync(self.descriptor)
@@ -173,15 +178,26 @@ class Folder:
     def measured(self, epochs: Iterable[int]) -> tuple[Base, bool]:
         """Return what a new journal goes on from, and whether nobody can add to that; it is on stable storage."""
         for older in epochs:
-            with self.opened(epoch_name(older)) as file:
+            with self.opened(epoch_name(older), write=True) as file:
                 data = self.files.read(file, 0, self.files.size(file))
-                journal, _ = self.reader.journal(data, epoch_name(older), older)
-                if journal.base is not None:
-                    is_snapshot = journal.header.owner is None
-                    if not is_snapshot:
-                        self.files.sync(file)  # its writer may have died before it did so
-                    return Base(older, journal.end, 0), is_snapshot
+                journal, lines = self.reader.journal(data, epoch_name(older), older)
+                if journal.base is None:
+                    continue  # a claim that was never finished
+                is_snapshot = journal.header.owner is None
+                if is_snapshot and not lines:
+                    return Base(
+                        None, 0, 0, journal.base.answered
+                    ), True  # nothing is left of what there was: its journal may go away
+                if not is_snapshot:  # its writer may have died before it was synced, or been told that a sync failed
+                    self.write_again(file, data[: journal.end])
+                return Base(older, journal.end, 0), is_snapshot
         return Base(None, 0, 0), False
+
+    def write_again(self, file: int, data: bytes) -> None:
+        """Make the last of a journal's lines durable: after a sync that failed, another one alone proves nothing."""
+        start = data.rfind(b"\n", 0, len(data) - 1) + 1
+        self.files.write(file, data[start:], start)
+        self.files.sync(file)
 
     def go_on_from(self, base: Base, epoch: int) -> None:
         """Finish a new journal by what it goes on from: it counts from now on, and durably.
@@ -190,7 +206,8 @@ class Folder:
         """
         self.files.sync(self.descriptor)
         with self.opened(epoch_name(epoch), write=True) as file:
-            header = next(lines_in(self.files.read(file, 0, self.files.size(file))))
+            lines, _ = self.first_lines(file, epoch_name(epoch), 1, self.files.size(file))
+            header = self.reader.begun(lines, epoch_name(epoch), epoch, whole=False)
             self.files.write(file, framed(base.document(), header.crc)[0], header.end)
             self.files.sync(file)
 
@@ -202,10 +219,16 @@ class Folder:
                 self.files.remove(self.descriptor, name)
         return bool(names)
 
+    def forget_answered(self) -> None:
+        """Remove requests that outlived their answer: their owner died, or the disk, before they were removed."""
+        if self.request_ids():
+            contents, _ = self.read()
+            if self.forget_requests(contents.answered):
+                self.files.sync(self.descriptor)
+
     def post(self, number: int, text: str) -> bool:
         """Leave a request, behind those that wait, under ``number`` or a higher one; return whether that was free."""
-        waiting = filter(None, map(request_of, self.files.names(self.descriptor)))
-        number = max(number, *(int(request) + 1 for request in waiting), 0)
+        number = max(number, *(int(request) + 1 for request in self.request_ids()), 0)
         try:
             file = self.files.create(self.descriptor, request_name(f"{number:020}"))
         except FileExistsError:
@@ -227,10 +250,19 @@ class Folder:
             if 0 <= made_for < epoch or (made_for == epoch and name.endswith(NEW)):
                 self._remove(name)
 
-    def empty(self) -> None:
-        """Remove all files, older journals first."""
-        for _, name in self._by_epoch():
-            self._remove(name)
+    def empty(self, epoch: int) -> None:
+        """Remove all files but newer journals than that of ``epoch``, which says that there is nothing any more.
+
+        It goes last, when no power cut can bring an older one back.
+        """
+        files = [(made_for, name) for made_for, name in self._by_epoch() if made_for <= epoch]
+        for made_for, name in files:
+            if made_for < epoch:
+                self._remove(name)
+        self.files.sync(self.descriptor)
+        for made_for, name in files:
+            if made_for == epoch:
+                self._remove(name)
 
     def _by_epoch(self) -> list[tuple[int, str]]:
         """Return all files by the epoch that they are, or were to be, the journal of; -1 for others."""
@@ -241,11 +273,3 @@ class Folder:
     def _remove(self, name: str) -> None:
         with suppress(FileNotFoundError):
             self.files.remove(self.descriptor, name)
-
-
-def lines_in_beginning(data: bytes, reader: Reader, name: str) -> Iterator[Line]:
-    """Yield the whole lines in the beginning of a file. Raises Damaged, naming the file."""
-    try:
-        yield from lines_in(data)
-    except BrokenLine as error:
-        raise reader.damaged(name, str(error)) from error

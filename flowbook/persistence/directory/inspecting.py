@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from flowbook.exceptions import Damaged, NewerSchema
+from flowbook.persistence.directory.files import meaning_of
 from flowbook.persistence.directory.folder import NEW, Folder
-from flowbook.persistence.directory.names import TRASH, epoch_of
+from flowbook.persistence.directory.names import epoch_of
 from flowbook.persistence.directory.reading import FLOWS
 from flowbook.persistence.directory.root import Root
 from flowbook.persistence.inspection import Finding, Level
@@ -26,14 +27,6 @@ def findings_in(root: Root) -> Iterator[Finding]:
             return
         yield from _modes(Path(root.path))
         yield from _journals(root, directory)
-        try:
-            with root.kind(directory, TRASH) as trash:
-                left = root.files.names(trash)
-        except FileNotFoundError:
-            left = []
-        if left:
-            where = f"{root.path}/{TRASH}"
-            yield Finding(Level.WARN, f"{len(left)} destroyed runs are not removed yet", where, f"rm -r {where}/*")
 
 
 def _modes(root: Path) -> Iterator[Finding]:
@@ -85,6 +78,9 @@ def _of_folder(folder: Folder) -> Iterator[Finding]:
         folder.requests(folder.read()[0].answered)
     except (Damaged, NewerSchema) as error:
         yield Finding(Level.FAIL, f"{error}: {error.why}", error.where, fix)
+    except OSError as error:
+        meaning = meaning_of(error, f"{folder.where}/{error.filename or ''}")
+        yield Finding(Level.FAIL, f"{meaning}: {meaning.why}", meaning.where, fix)
     names = folder.files.names(folder.descriptor)
     strange = [name for name in names if name.endswith(NEW)]
     strange += [name for name in names if epoch_of(name) is None and not name.startswith("request-")]

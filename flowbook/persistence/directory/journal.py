@@ -24,8 +24,8 @@ FORMAT: Final = 1
 LAST_TIME: Final = 253_402_300_799.0
 """The last second of the year 9999: no time is later."""
 
-FLOW_MARK: Final = b'","flow",'
-"""Where this stands in a line, the line may put or delete a ``flow`` record."""
+FLOW_MARKS: Final = (b'["put","flow",', b'["delete","flow",')
+"""Where one of these stands in a line, the line may put or delete a ``flow`` record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +54,18 @@ class Header:
 class Base:
     """The second line: the journal of an older ``epoch`` counts, up to ``size`` bytes; no epoch: nothing does.
 
-    ``records`` is how many records follow in a snapshot.
+    ``records`` is how many records follow in a snapshot; ``answered`` are requests that wait no more, whatever is there.
     """
 
     epoch: int | None
     size: int
     records: int
+    answered: tuple[str, ...] = ()
 
     def document(self) -> str:
         """Return the base as the text of its line."""
         base = None if self.epoch is None else {"epoch": self.epoch, "size": self.size}
-        return json.dumps({"base": base, "records": self.records}, separators=(",", ":"))
+        return _ascii({"base": base, "records": self.records, "answered": self.answered})
 
 
 def changes_text(changes: Iterable[Change], limit_bytes: int | None) -> str:
@@ -125,17 +126,20 @@ class Reader:
 
     def journal(self, data: bytes, name: str, epoch: int) -> tuple[Journal, list[Line]]:
         """Return what is in a journal, and its lines from the third on. Raises Damaged and NewerSchema."""
-        lines: list[Line] = []
-        try:
-            lines.extend(lines_in(data))
-        except BrokenLine as error:
-            raise self.damaged(name, str(error)) from error
+        lines = list(self.lines(data, name))
         journal = self.begun(lines[:2], name, epoch)
         kept = lines[2:]
         self.go_on(journal, kept, name)
         if journal.base is not None and journal.header.owner is None and journal.commits != journal.base.records:
             raise self.damaged(name, f"records are missing, or there are too many: {journal.commits}")
         return journal, kept
+
+    def lines(self, data: bytes, name: str, *, at: int = 0, crc: int = 0) -> Iterator[Line]:
+        """Yield the lines in a part of a file, up to a torn tail, as `lines_in` does."""
+        try:
+            yield from lines_in(data, at=at, crc=crc)
+        except BrokenLine as error:
+            raise self.damaged(name, str(error)) from error
 
     def begun(self, lines: Sequence[Line], name: str, epoch: int, *, whole: bool = True) -> Journal:
         """Return a journal of which the first two lines were read, or with ``whole=False`` perhaps only the first."""
@@ -205,13 +209,13 @@ class Reader:
         return Header(str(key), epoch, whose, since, lease_until)
 
     def _base(self, document: dict[str, Any], name: str, epoch: int) -> Base:
-        base, records = document.get("base", ""), document.get("records")
-        if base is None and type(records) is int:
-            return Base(None, 0, records)
-        if isinstance(base, dict) and type(records) is int:
-            older, size = base.get("epoch"), base.get("size")
+        base, records, answered = document.get("base", ""), document.get("records"), document.get("answered", [])
+        if isinstance(records, int) and isinstance(answered, list) and all(isinstance(one, str) for one in answered):
+            if base is None:
+                return Base(None, 0, records, tuple(answered))
+            older, size = (base.get("epoch"), base.get("size")) if isinstance(base, dict) else (None, None)
             if type(older) is int and type(size) is int and 0 <= older < epoch:
-                return Base(older, size, records)
+                return Base(older, size, records, tuple(answered))
         raise self.damaged(name, "its second line does not say what it goes on from")
 
     def _time(self, document: dict[str, Any], field: str, name: str) -> float:

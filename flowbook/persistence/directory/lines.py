@@ -73,14 +73,15 @@ def lines_in(data: bytes, *, at: int = 0, crc: int = 0) -> Iterator[Line]:
         yield Line(at + position, crc, text)
 
 
-def line_around(data: bytes, position: int) -> Line | None:
-    """Return the line of a file's ``data`` in which ``position`` lies, without reading those before it.
+def line_from(data: bytes, start: int) -> Line | None:
+    """Return the line of a file's ``data`` that begins at ``start``, without reading those before it.
 
     None in a torn tail. It trusts the checksum that the line before says of itself. Raises BrokenLine.
     """
-    start = data.rfind(b"\n", 0, position) + 1
     before = _FRAME.match(data, data.rfind(b"\n", 0, start - 1) + 1) if start else None
-    return next(lines_in(data[start:], at=start, crc=int(before[1], 16) if before else 0), None)
+    end = data.find(b"\n", start) + 1
+    part = data[start:end] if end and data[end : end + 1] else data[start:]  # the last line may be torn
+    return next(lines_in(part, at=start, crc=int(before[1], 16) if before else 0), None)
 
 
 def is_torn(rest: bytes, at: int) -> bool:

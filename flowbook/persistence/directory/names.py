@@ -16,9 +16,8 @@ LONGEST: Final = 200
 
 MARK: Final = "logbook.json"
 LIVING: Final = "living"
-TRASH: Final = "trash"
 DESTROYED: Final = "destroyed"
-OURS: Final = frozenset({MARK, LIVING, TRASH, DESTROYED})
+OURS: Final = frozenset({MARK, LIVING, DESTROYED})
 """What lies beside the folders of the kinds of keys."""
 
 _KEPT: Final = 120

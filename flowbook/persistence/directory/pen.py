@@ -15,7 +15,7 @@ from flowbook.persistence.backend import Claim, Fence
 from flowbook.persistence.changes import Row
 from flowbook.persistence.directory.folder import Folder
 from flowbook.persistence.directory.journal import Header, Journal, commit_document, lease_document
-from flowbook.persistence.directory.lines import framed, lines_in
+from flowbook.persistence.directory.lines import framed
 from flowbook.persistence.directory.names import epoch_name
 from flowbook.persistence.directory.root import Root
 
@@ -97,7 +97,8 @@ class Pen:
             contents, _ = folder.read()
             waiting = folder.requests(contents.answered)
             if folder.forget_requests(contents.answered):
-                folder.files.sync(folder.descriptor)  # the snapshot will not say any more that they are answered
+                folder.files.sync(folder.descriptor)
+            contents.answered.clear()  # none of them is there any more
             if not folder.snapshot(Header(claim.key, epoch, None, now, now), contents):
                 raise self._lost(claim)
             folder.clear(epoch)
@@ -146,13 +147,13 @@ class Pen:
             journal, _ = reader.journal(files.read(self._file, 0, size), self._name, self.epoch)
         elif size > journal.end:
             data = files.read(self._file, journal.end, size - journal.end)
-            reader.go_on(journal, lines_in(data, at=journal.end, crc=journal.crc), self._name)
+            reader.go_on(journal, reader.lines(data, self._name, at=journal.end, crc=journal.crc), self._name)
         elif size < journal.end:
             raise reader.damaged(self._name, f"{journal.end} bytes were written, and {size} are there")
         if size > journal.end or self._unsure:
             self._unsure = True
-            files.cut(self._file, journal.end)
-            files.sync(self._file)  # a whole line may be there that was not; and an old tail must not come back
+            files.cut(self._file, journal.end)  # and sync it: else an old tail could come back
+            self.folder.write_again(self._file, files.read(self._file, 0, journal.end))
         self._unsure = False
         self._journal = journal
         return journal

@@ -8,10 +8,10 @@ from contextlib import suppress
 from typing import Any, Final
 
 from flowbook.exceptions import Damaged, NewerSchema, NotFound
-from flowbook.persistence.backend import FlowRecords, FlowSummary
+from flowbook.persistence.backend import FlowRecords, FlowSummary, Query
 from flowbook.persistence.directory.folder import Folder
 from flowbook.persistence.directory.journal import LAST_TIME, Header
-from flowbook.persistence.directory.names import folder_names, unquoted
+from flowbook.persistence.directory.names import folder_names, quoted, unquoted
 from flowbook.persistence.directory.root import Root
 from flowbook.persistence.directory.summing import newest_flow_record
 
@@ -35,16 +35,39 @@ def records_of(root: Root, flow: str, kinds: Sequence[str] | None) -> FlowRecord
             raise NotFound("run", flow)
         try:
             with root.key(directory, f"flow:{flow}") as folder:
-                contents, _ = folder.read()
-                waiting = folder.requests(contents.answered)
+                rows, appended = _alone(folder) if kinds is not None and set(kinds) == {"flow"} else _all(folder)
         except FileNotFoundError:
             raise not_found(root, directory, flow) from None
-        if not contents.rows.get("flow"):
+        if not rows.get("flow"):
             raise not_found(root, directory, flow)
-    rows, appended = contents.rows, contents.appended
+    return FlowRecords(flow, _only(rows, kinds), _only(appended, kinds))
+
+
+def _all(folder: Folder) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the rows and the appended rows of all kinds."""
+    contents, _ = folder.read()
+    waiting = folder.requests(contents.answered)
+    rows: dict[str, Any] = contents.rows
     if waiting:
         rows["request"] = {request: dict(row) for request, row in waiting.items()}
-    return FlowRecords(flow, _only(rows, kinds), _only(appended, kinds))
+    return rows, contents.appended
+
+
+def _alone(folder: Folder) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the ``flow`` record, the ends of the journals read alone."""
+    for _ in range(_READ_AGAIN):
+        with suppress(FileNotFoundError):  # its journals were summed up meanwhile
+            found = newest_flow_record(folder)
+            return {} if found is None else {"flow": {found[1]: found[2]}}, {}
+    return _all(folder)
+
+
+def has_flow(folder: Folder) -> bool:
+    """Return whether there is a ``flow`` record, or something that cannot be read."""
+    try:
+        return bool(_alone(folder)[0])
+    except (Damaged, NewerSchema):
+        return True
 
 
 def _only(records: Mapping[str, Any], kinds: Sequence[str] | None) -> Mapping[str, Any]:
@@ -59,15 +82,17 @@ def not_found(root: Root, directory: int, flow: str) -> NotFound:
     return NotFound("run", flow, [name for name in known if name != flow])
 
 
-def summaries_in(root: Root, directory: int, prefix: str) -> Iterator[FlowSummary]:
-    """Yield the summaries of the flows whose ids begin with ``prefix``; of a damaged one only that it is."""
+def summaries_in(root: Root, directory: int, query: Query) -> Iterator[FlowSummary]:
+    """Yield the summaries of the flows whose ids may match; of a damaged one only that it is."""
     try:
         with root.kind(directory, FLOWS) as flows:
-            for name in root.files.names(flows):
+            only = None if query.flow is None else quoted(query.flow)
+            for name in root.files.names(flows) if only is None else [only]:
                 flow = unquoted(name)
-                found = _summary(root, flows, name, flow) if flow is None or flow.startswith(prefix) else None
-                if found is not None:
-                    yield found
+                if flow is None or flow.startswith(query.prefix):
+                    found = _summary(root, flows, name, flow)
+                    if found is not None:
+                        yield found
     except FileNotFoundError:
         return
 
@@ -85,7 +110,7 @@ def _summary(root: Root, flows: int, name: str, flow: str | None) -> FlowSummary
         try:
             folder = Folder(root.files, descriptor, f"{root.path}/{FLOWS}/{name}", _key(flow))
             found = newest_flow_record(folder)
-            return None if found is None else _summary_of(*found, name) or damaged
+            return None if found is None else _summary_of(found[0], found[2], name) or damaged
         except FileNotFoundError:
             continue  # its journals were summed up meanwhile
         except (Damaged, NewerSchema):

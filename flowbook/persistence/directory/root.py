@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final, Literal, overload
 
-from flowbook.exceptions import Damaged, NewerSchema, NotALogbook, NotPossible, OwnershipLost
+from flowbook.exceptions import Damaged, NewerSchema, NotALogbook, NotPossible
 from flowbook.persistence.directory.files import Files
-from flowbook.persistence.directory.folder import Folder, lines_in_beginning
+from flowbook.persistence.directory.folder import Folder
 from flowbook.persistence.directory.journal import FORMAT, Reader
-from flowbook.persistence.directory.names import DESTROYED, LIVING, MARK, TRASH, folder_names
+from flowbook.persistence.directory.names import DESTROYED, LIVING, MARK, folder_names
 
 _MARK: Final = {"logbook": "directory", "format": FORMAT}
 _MARK_SIZE: Final = 4096
@@ -89,7 +89,7 @@ class Root:
         finally:
             self.files.close(file)
         reader = Reader(self.path, None)
-        for line in lines_in_beginning(data, reader, MARK):
+        for line in reader.lines(data, MARK):
             document = reader.document(line, MARK)
             form = document.get("format")
             if type(form) is int and form > FORMAT:
@@ -173,37 +173,26 @@ class Root:
         with self.kind(root, kind_name) as kind:
             return self.files.is_at(kind, name, folder.descriptor)
 
-    def destroy(self, root: int, key: str, epoch: int) -> None:
-        """Take the folder of a key away, at once and durably, and then empty the trash.
+    def remove(self, root: int, key: str, folder: Folder, epoch: int) -> None:
+        """Remove the folder of a key whose newest journal, that of ``epoch``, says that there is nothing any more.
 
-        Raises OwnershipLost, with the folder back in its place, when there is a newer journal than that of ``epoch``:
-        who begins one looks afterwards whether the folder is still in its place.
+        What somebody adds to it meanwhile stays, and the folder with it: a new journal needs none of what is removed.
         """
         kind_name, name = folder_names(key)
-        with self.kind(root, kind_name) as kind, self.kind(root, TRASH, create=True) as trash:
-            thrown = secrets.token_hex(8)
-            self.files.move(kind, name, trash, thrown)
-            with self.kind(trash, thrown) as descriptor:
-                if Folder(self.files, descriptor, self.path, key).epochs()[:1] != [epoch]:
-                    self.files.move(trash, thrown, kind, name)
-                    self.files.sync(kind)
-                    raise OwnershipLost(key, epoch)
-            self.files.sync(kind)
-            for one in self.files.names(trash):
-                with suppress(OSError):  # what cannot be removed now is, next time
-                    self._remove(trash, one)
+        self.raise_height(root, epoch)
+        folder.empty(epoch)
+        with self.kind(root, kind_name) as kind:
+            try:
+                self.files.remove(kind, name)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+                    raise
 
-    def _remove(self, trash: int, name: str) -> None:
-        with self.kind(trash, name) as descriptor:
-            Folder(self.files, descriptor, f"{self.path}/{TRASH}/{name}", None).empty()
-        self.files.remove(trash, name)
-
-    def living(self, root: int) -> str:
-        """Return the path of the file in which living processes keep a byte locked. Raises OSError for a link.
+    def see_to_living(self, root: int) -> None:
+        """Make the file in which living processes keep a byte locked, if there is none. Raises OSError for a link.
 
         One that is there is not opened: a process that closes any descriptor of a file loses its locks of it.
         """
         if not self.files.is_file(root, LIVING):
             with suppress(FileExistsError):
                 self.files.close(self.files.create(root, LIVING))
-        return f"{self.path}/{LIVING}"

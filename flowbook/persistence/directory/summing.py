@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from flowbook.persistence.directory.folder import Folder
-from flowbook.persistence.directory.journal import FLOW_MARK, Header, Journal
-from flowbook.persistence.directory.lines import BrokenLine, Line, line_around
+from flowbook.persistence.directory.journal import FLOW_MARKS, Header, Journal
+from flowbook.persistence.directory.lines import BrokenLine, Line, line_from
 from flowbook.persistence.directory.names import epoch_name
 
 
-def newest_flow_record(folder: Folder) -> tuple[Header, dict[str, Any]] | None:
-    """Return the newest header in a folder, and the newest ``flow`` record; None when there is no such record."""
+def newest_flow_record(folder: Folder) -> tuple[Header, str, dict[str, Any]] | None:
+    """Return the newest header in a folder, and the key and row of the ``flow`` record; None when there is none."""
     newest: Header | None = None
     for epoch in folder.epochs():
         journal, change = _flow_change(folder, epoch)
@@ -19,7 +19,7 @@ def newest_flow_record(folder: Folder) -> tuple[Header, dict[str, Any]] | None:
         while not change and journal.base is not None and journal.base.epoch is not None:
             journal, change = _flow_change(folder, journal.base.epoch, journal.base.size)
         if journal.base is not None:
-            return (newest, change[3]) if change[:1] == ["put"] else None
+            return (newest, change[2], change[3]) if change[:1] == ["put"] else None
     return None
 
 
@@ -40,9 +40,10 @@ def _flow_change(folder: Folder, epoch: int, size: int | None = None) -> tuple[J
             return journal, _flow_change_in(folder, lines[2], name)
         data += folder.files.read(file, len(data), size - len(data))
     position = len(data)
-    while (position := data.rfind(FLOW_MARK, 0, position)) >= 0:
+    while (position := max(data.rfind(mark, 0, position) for mark in FLOW_MARKS)) >= 0:
+        position = data.rfind(b"\n", 0, position) + 1
         try:
-            change = _flow_change_in(folder, line_around(data, position), name)
+            change = _flow_change_in(folder, line_from(data, position), name)
         except BrokenLine as error:
             raise folder.reader.damaged(name, str(error)) from error
         if change:

@@ -16,7 +16,6 @@ from sqlalchemy import (
     bindparam,
     cast,
     false,
-    func,
     literal_column,
     or_,
     select,
@@ -36,6 +35,8 @@ _KEPT, _APPENDED = 0, 1
 def finding(query: Query) -> Select[Any]:
     """Return the statement of `Backend.find`."""
     wanted = [column == quoted(value) for column, value in _equal(query) if value is not None]
+    if query.flow is not None:
+        wanted.append(FLOWS.c.claim == f"flow:{quoted(query.flow)}")
     if query.states:
         wanted.append(or_(*[FLOWS.c.state == quoted(state) for state in sorted(query.states)]))
     if query.since is not None:
@@ -55,8 +56,14 @@ def _equal(query: Query) -> Iterable[tuple[ColumnElement[str], str | None]]:
 def _begins(prefix: str) -> ColumnElement[bool]:
     """Return whether a flow's id begins with ``prefix``; LIKE would take capital letters for small ones."""
     start = f"flow:{quoted(prefix)}"
-    length = func.length(start)  # in characters or, where names are bytes, in bytes
-    return (FLOWS.c.claim >= start) & (func.substr(FLOWS.c.claim, 1, length) == start)
+    return (FLOWS.c.claim >= start) & (FLOWS.c.claim < _beyond(start))
+
+
+def _beyond(text: str) -> str:
+    """Return the first text that is sorted after all that begin with ``text``, which is not empty."""
+    kept = text.rstrip("\U0010ffff")
+    following = ord(kept[-1]) + 1
+    return kept[:-1] + chr(0xE000 if following == 0xD800 else following)
 
 
 def summary_of(row: Sequence[Any], url: str) -> FlowSummary:

@@ -253,7 +253,80 @@ def test_a_destroyed_run_leaves_no_file_of_its_own(backend: DirectoryBackend) ->
     backend.renew(claim, lease_s=0)
     backend.destroy("f")
     left = sorted(str(path.relative_to(backend.path)) for path in Path(backend.path).rglob("*"))
-    assert left == ["destroyed", "destroyed/000003", "flow", "living", "logbook.json", "trash"]
+    assert left == ["destroyed", "destroyed/000003", "flow", "living", "logbook.json"]
+
+
+def test_a_damaged_run_can_be_destroyed(backend: DirectoryBackend) -> None:
+    for flow in ("f", "g"):
+        backend.renew(begin(backend, flow), lease_s=0)
+    path = Path(backend.path, "flow/f", journals(backend)[0])
+    path.write_bytes(path.read_bytes().replace(b"orders", b"0rders"))
+    backend.destroy("f")
+    assert [found.flow for found in backend.find(Query())] == ["g"]
+    with pytest.raises(NotFound):
+        backend.destroy("f")
+    assert begin(backend).epoch > 2
+
+
+def test_a_run_that_is_claimed_while_its_files_are_removed_is_another_one(backend: DirectoryBackend) -> None:
+    backend.renew(begin(backend), lease_s=0)
+    folder = Path(backend.path, "flow/f")
+    removing = backend._root.remove  # the moment between what is decided and what is removed
+
+    def claimed_in_between(*given: Any) -> None:
+        claims.append(begin(other, state="PENDING"))
+        removing(*given)
+
+    claims: list[Claim] = []
+    with DirectoryBackend(f"dir:{backend.path}") as other:
+        backend._root.remove = claimed_in_between  # type: ignore[method-assign]
+        backend.destroy("f")
+        other.commit(claims[0], [Put("atom", "a", {})])
+        assert set(other.load("f").rows) == {"flow", "atom"}
+        assert len(list(folder.iterdir())) == 1
+
+
+def test_a_request_that_outlived_its_answer_is_not_heard_again(backend: DirectoryBackend) -> None:
+    claim = begin(backend)
+    backend.post("flow:f", {"do": "suspend"})
+    (request,) = backend.renew(claim, lease_s=60)
+    path = Path(backend.path, "flow/f", f"request-{request.id}.json")
+    kept = path.read_bytes()
+    backend.commit(claim, [Delete("request", request.id)])
+    path.write_bytes(kept)  # as if the owner had died before it removed it
+    claim = backend.claim("flow:f", current_owner(), lease_s=60)
+    assert list(backend.renew(claim, lease_s=60)) == []
+    assert not path.exists()
+
+
+def test_what_does_not_fit_behind_an_open_journal_is_named(backend: DirectoryBackend) -> None:
+    claim = begin(backend)
+    path = Path(backend.path, "flow/f", journals(backend)[0])
+    with path.open("ab") as file:
+        file.write(b"nonsense\nmore\n")
+    for use in (lambda: backend.commit(claim, []), lambda: backend.renew(claim, lease_s=60)):
+        with pytest.raises(Damaged):
+            use()
+
+
+def test_giving_up_what_was_lost_leaves_no_descriptor_open(backend: DirectoryBackend) -> None:
+    with DirectoryBackend(f"dir:{backend.path}") as other:
+        for number in range(5):
+            claim = begin(backend, f"f{number}")
+            other.claim(f"flow:f{number}", stranger(), lease_s=60, take_over=True)
+            other.close()
+            backend.renew(claim, lease_s=0)
+    assert _open_journals() == []
+
+
+def test_the_summary_of_a_run_whose_values_speak_of_flows_is_found_in_one_pass(backend: DirectoryBackend) -> None:
+    claim = begin(backend)
+    value = ["put", "flow", ["put", "flow", "x", {}], '["put","flow",']
+    for number in range(300):
+        claim = backend.commit(claim, [Put("atom", str(number), {"says": value})])
+    (found,) = backend.find(Query())
+    assert found.state == "RUNNING"
+    assert backend.load("f", ("flow",)).rows == {"flow": {"f": FLOW_ROW}}
 
 
 def test_a_forked_child_holds_no_journal_of_its_parent(backend: DirectoryBackend) -> None:

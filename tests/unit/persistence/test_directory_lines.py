@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from flowbook.exceptions import Damaged, NewerSchema
 from flowbook.persistence.directory.journal import Base, Contents, Header, Reader, lease_document
-from flowbook.persistence.directory.lines import BrokenLine, Line, framed, is_torn, line_around, lines_in
+from flowbook.persistence.directory.lines import BrokenLine, Line, framed, is_torn, line_from, lines_in
 from flowbook.testing.backend_samples import stranger
 
 documents = st.lists(
@@ -101,12 +101,15 @@ def test_such_a_line_in_the_middle_is_broken() -> None:
 
 
 @given(documents, st.data())
-def test_the_line_around_a_place_is_the_one_that_is_read_there(
+def test_the_line_from_a_place_is_the_one_that_is_read_there(
     documents: list[dict[str, Any]], data: st.DataObject
 ) -> None:
     whole = file_of(documents)
-    position = data.draw(st.integers(0, len(whole) - 1))
-    assert line_around(whole, position) == next(line for line in lines_in(whole) if line.end > position)
+    ends = [line.end for line in lines_in(whole)]
+    start = data.draw(st.sampled_from([0, *ends[:-1]]))
+    assert line_from(whole, start) == next(line for line in lines_in(whole) if line.end > start)
+    torn = whole[: data.draw(st.integers(ends[-2] if len(ends) > 1 else 0, len(whole) - 1))]
+    assert line_from(torn, ends[-2] if len(ends) > 1 else 0) is None
 
 
 # -- journals --
