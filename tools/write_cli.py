@@ -63,7 +63,8 @@ def _body(command: click.Command, parent: click.Context, name: str) -> Iterator[
 
 
 def _options(command: click.Command, context: click.Context) -> Iterator[str]:
-    records = [found for one in command.get_params(context) if (found := one.get_help_record(context))]
+    found = [one.get_help_record(context) for one in command.get_params(context)]
+    records = [record for record in found if record and record[1]]  # of words without options the text above tells
     for names, text in records:
         yield f"``{names}``"
         yield from (f"   {line}" for line in _text(text))
