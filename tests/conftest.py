@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -18,6 +19,30 @@ FULL = os.environ.get("FLOWBOOK_FULL") == "1"
 settings.register_profile("quick", max_examples=50, deadline=None, derandomize=True)
 settings.register_profile("full", max_examples=2000, deadline=None, print_blob=True)
 settings.load_profile("full" if FULL else "quick")
+
+
+SERVERS = frozenset({"postgresql_server", "mariadb_server"})
+"""The fixtures that start a server."""
+
+BACKENDS = {
+    "memory": re.compile("memory|counting|unarmed"),
+    "dir": re.compile(r"director|\bdir\b|power_loss|fsync|file_faults|full_disk|damaged_files|hostile_names"),
+    "sqlite": re.compile(r"sqlite|\bwal\b|rollback"),
+    "postgresql": re.compile("postgresql"),
+    "mysql": re.compile("mysql|mariadb"),
+    "zookeeper": re.compile("zookeeper"),
+}
+"""The backend that a test is of, by its full name in small letters."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by their backend, for ``tox -e py311-dir`` and the like, and those that need a server."""
+    for item in items:
+        for backend, pattern in BACKENDS.items():
+            if pattern.search(item.nodeid.lower()):
+                item.add_marker(backend)
+        if SERVERS.intersection(getattr(item, "fixturenames", ())) or "zookeeper" in item.nodeid:
+            item.add_marker("server")
 
 
 @pytest.fixture(scope="session")

@@ -66,10 +66,10 @@ def four_letters(port: int, word: str) -> str:
     return answer.decode()
 
 
-def zookeeper_with_users(**passwords: str) -> Daemon:
-    """Return a server that takes only these users, by SASL (DIGEST-MD5)."""
+def zookeeper_with_users(folder: Path, **passwords: str) -> Daemon:
+    """Return a server that takes only these users, by SASL (DIGEST-MD5); ``folder`` is for what it is told of them."""
     users = " ".join(f'user_{name}="{password}"' for name, password in passwords.items())
-    login = private_folder("zookeeper-users") / "jaas"
+    login = folder / "jaas"
     login.write_text(
         f"Server {{ org.apache.zookeeper.server.auth.DigestLoginModule required {users}; }};\n", encoding="ascii"
     )
@@ -78,9 +78,9 @@ def zookeeper_with_users(**passwords: str) -> Daemon:
     return zookeeper(settings, [f"-Djava.security.auth.login.config={login}"])
 
 
-def zookeeper_with_tls() -> tuple[Daemon, str, Path]:
-    """Return a server, the URL of its TLS port, and a folder with ``ca.pem`` and a client's ``client.pem``."""
-    folder, port, authority = private_folder("zookeeper-tls"), free_port(), trustme.CA()
+def zookeeper_with_tls(folder: Path) -> tuple[Daemon, str]:
+    """Return a server and the URL of its TLS port, with ``ca.pem`` and a client's ``client.pem`` in ``folder``."""
+    port, authority = free_port(), trustme.CA()
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))
     client = authority.issue_cert("client")
     client.private_key_and_cert_chain_pem.write_to_path(str(folder / "client.pem"))
@@ -96,4 +96,4 @@ def zookeeper_with_tls() -> tuple[Daemon, str, Path]:
         f"ssl.keyStore.location={folder}/server.pem\nssl.keyStore.type=PEM\n"
         f"ssl.trustStore.location={folder}/ca.pem\nssl.trustStore.type=PEM\nssl.clientAuth=need\n"
     )
-    return zookeeper(settings), f"zookeeper://{LOOPBACK}:{port}/", folder
+    return zookeeper(settings), f"zookeeper://{LOOPBACK}:{port}/"
