@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from flowbook.atoms.base import Atom
+from flowbook.engines.secrecy import refuse_clear
 from flowbook.exceptions import FactoryMissing, FactoryRefused, NotPossible, WrongType, did_you_mean
 from flowbook.flows.base import Flow
 from flowbook.main_module import file_of
@@ -38,7 +39,10 @@ class Factory:
         return f"{self.path}::{self.name}" if self.path else f"{self.module}:{self.name}"
 
     def to_row(self) -> Row:
-        """Return the factory as a record. Raises NotPossible when its arguments are not plain data."""
+        """Return the factory as a record.
+
+        Raises NotPossible when its arguments are not plain data, and EncodeError when they hold a secret in clear.
+        """
         row = {"name": self.name, "module": self.module, "path": self.path, "digest": self.digest}
         row_and_arguments = {**row, "args": list(self.args), "kwargs": dict(self.kwargs)}
         if _as_stored(row_and_arguments) != row_and_arguments:
@@ -46,6 +50,7 @@ class Factory:
                 f"the arguments of factory {self} are not plain data: {self.args} {dict(self.kwargs)}",
                 todo="give None, bool, int, float, str, lists and dicts of them; pass other values in store",
             )
+        refuse_clear(json.dumps(row_and_arguments, ensure_ascii=False), f"the arguments of factory {self}")
         return row_and_arguments
 
     @classmethod

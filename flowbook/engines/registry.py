@@ -167,9 +167,7 @@ def suspend(backend: Storable, run_id: str) -> bool:
     check_id("run_id", run_id)
     with _opened(backend) as opened:
         recorded = checked(opened.load(run_id, ("flow",)), opened.url, SCHEMA)
-        created_at = recorded.kind("flow")[run_id].get("created_at", 0.0)
-        found = opened.find(Query(prefix=run_id, since=created_at, until=created_at))
-        owner = next((one.owner for one in found if one.flow == run_id), None)
+        owner = next((one.owner for one in opened.find(Query(flow=run_id))), None)
         if owner is None or lives_by_pid(owner) is False or state_of(recorded) in FINISHED:
             return False
         opened.post(f"flow:{run_id}", {"do": "suspend"})

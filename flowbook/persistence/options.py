@@ -14,6 +14,8 @@ _TRUE = {"true", "yes", "on", "1"}
 _FALSE = {"false", "no", "off", "0"}
 _USER_PART = re.compile(r"(://[^:/@?]*:).*@", re.DOTALL)
 _SECRET_OPTION = re.compile(rf"([?&]{SECRET_NAMES}=)[^&]*", re.IGNORECASE)
+_QUERY_IN_PASSWORD = re.compile(r"://(?!\[)[^:/@?]*:(?!\d+(?:,[^/@?]*)?\?)[^/@?]*\?[^@]*@")
+"""A question mark in a password would be taken for the beginning of the options; ports are no passwords."""
 
 
 def hide_secrets(url: str) -> str:
@@ -45,6 +47,8 @@ class Options:
             )
         self.address, _, query = connection.partition("?")
         self.url = hide_secrets(connection)
+        if _QUERY_IN_PASSWORD.search(connection):
+            raise NotPossible("there is a ? before the @", where=self.url, todo="in a password write %3F for ?")
         self._given: dict[str, object] = {**dict(parse_qsl(query, keep_blank_values=True)), **given}
         self._known: set[str] = set()
 

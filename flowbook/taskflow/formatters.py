@@ -19,12 +19,10 @@ class FailureFormatter:
 
     def format(self, fail: Failure, atom_matcher: Callable[[Any], bool]) -> tuple[Any, str]:
         """Return ``exc_info``, and what else is known, of the atom too that is matched and not yet reverted."""
-        exc_info = exc_info_of(fail)
-        lines = [] if exc_info is not None else [fail.pformat(traceback=True)]
+        lines = [] if (exc_info := exc_info_of(fail)) is not None else [fail.pformat(traceback=True)]
         storage, compilation = self._engine.storage, self._engine.compilation
         if storage is not None and compilation is not None:
-            nodes = compilation.hierarchy.dfs_iter(include_self=True)
-            node = next(filter(atom_matcher, nodes), None)
+            node = next(filter(atom_matcher, compilation.hierarchy.dfs_iter(include_self=True)), None)
             if node is not None and storage.get_atom_state(node.item.name) != states.REVERTED:
                 told = Surroundings(compilation.plan, _Reader(storage), *self._hidden, **self._options)
                 lines += told.of(node.item.name)
