@@ -328,7 +328,7 @@ def test_a_run_whose_destroyer_is_killed_is_there_or_gone(
                 assert backend.load("gone").kind("flow")["gone"]["state"] == "SUCCESS"
                 backend.destroy("gone")
                 assert is_gone(backend, "gone")
-            assert not list(Path(conf["connection"].partition(":")[2], "trash").iterdir())
+            assert {one.name for one in Path(conf["connection"].partition(":")[2], "flow").iterdir()} == {"kept"}
             figures["destroyers killed"] += 1
 
 

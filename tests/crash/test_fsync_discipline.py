@@ -28,7 +28,7 @@ NEEDED = {
     "above: _mark < open": "the directory itself",
     "file: _append < commit": "a commit",
     "file: _append < prolong": "a lease, which later commits stand behind",
-    "file: write_again < _caught_up": "that an old tail is cut off, before there is a line behind which it could come back",
+    "file: write_again < _caught_up": "that an old tail is cut off, before there is a line in front of it",
     "file: go_on_from < _begin": "what a claim goes on from",
     "file: write_again < measured": "the last commit of an owner that was killed before it synced it",
     "file: post < post": "a request",

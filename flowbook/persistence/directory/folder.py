@@ -184,10 +184,8 @@ class Folder:
                 if journal.base is None:
                     continue  # a claim that was never finished
                 is_snapshot = journal.header.owner is None
-                if is_snapshot and not lines:
-                    return Base(
-                        None, 0, 0, journal.base.answered
-                    ), True  # nothing is left of what there was: its journal may go away
+                if is_snapshot and not lines:  # nothing is left of what there was, and its journal may go away
+                    return Base(None, 0, 0, journal.base.answered), True
                 if not is_snapshot:  # its writer may have died before it was synced, or been told that a sync failed
                     self.write_again(file, data[: journal.end])
                 return Base(older, journal.end, 0), is_snapshot

@@ -54,7 +54,8 @@ class Header:
 class Base:
     """The second line: the journal of an older ``epoch`` counts, up to ``size`` bytes; no epoch: nothing does.
 
-    ``records`` is how many records follow in a snapshot; ``answered`` are requests that wait no more, whatever is there.
+    ``records`` is how many records follow in a snapshot; ``answered`` are requests that wait no more, even where they
+    are still there.
     """
 
     epoch: int | None

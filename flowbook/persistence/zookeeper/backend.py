@@ -92,7 +92,7 @@ class ZookeeperBackend(Backend):
     def find(self, query: Query) -> Sequence[FlowSummary]:
         """Return the summaries of the flows that match, newest first; what cannot be read is ``DAMAGED``."""
         self._root.open()
-        return chosen(self._summaries(query.prefix), query)
+        return chosen(self._summaries(query.prefix if query.flow is None else query.flow), query)
 
     def _summaries(self, prefix: str) -> Iterator[FlowSummary]:
         way = f"{self._root.path}/{KEYS}/{FLOWS}"
