@@ -221,8 +221,7 @@ class Folder:
         """Remove requests that outlived their answer: their owner died, or the disk, before they were removed."""
         if self.request_ids():
             contents, _ = self.read()
-            if self.forget_requests(contents.answered):
-                self.files.sync(self.descriptor)
+            self.forget_requests(contents.answered)
 
     def post(self, number: int, text: str) -> bool:
         """Leave a request, behind those that wait, under ``number`` or a higher one; return whether that was free."""

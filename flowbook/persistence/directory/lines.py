@@ -87,9 +87,12 @@ def line_from(data: bytes, start: int) -> Line | None:
 def is_torn(rest: bytes, at: int) -> bool:
     """Return whether ``rest``, from position ``at`` to the end of a file, is one line that was never finished.
 
-    It is when its end is missing, or when a whole sector of it was never written. A line that has all its bytes and
-    does not say what it should has been altered.
+    It is when its end is missing or NUL, or when a whole sector of it was never written. A line that has all its bytes
+    and does not say what it should has been altered.
     """
+    begun = rest.rstrip(b"\0")
+    if len(begun) < len(rest) and b"\n" not in begun:
+        return True
     line, _, after = rest.partition(b"\n")
     if after.strip(b"\0"):
         return False
