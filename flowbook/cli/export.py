@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Final
 
 import click
 
+from flowbook.cli.files import write_file
 from flowbook.cli.options import backend_option, open_backend, run_argument, run_named
 from flowbook.cli.session import Session, verbose_option
 from flowbook.cli.streams import write
-from flowbook.exceptions import NotPossible
 from flowbook.views.transfers import export_run
 
 EPILOG: Final = """\b
@@ -47,31 +44,6 @@ def export(context: click.Context, run_id: str | None, out: str | None, backend:
     if out is None:
         write("".join(lines), nl=False)
     else:
-        _write(Path(out), lines)
+        write_file(Path(out), lines, private=True)
         write(f"wrote {out}: {len(lines) - 2} records", err=True)
     return 0
-
-
-def _write(path: Path, lines: Iterable[str]) -> None:
-    """Put a file in place at once, when it is whole; a pipe or device is written to. Raises NotPossible."""
-    try:
-        if path.exists() and not path.is_file():
-            path.write_text("".join(lines), encoding="ascii")
-        else:
-            _put_in_place(path.resolve(), lines)
-    except OSError as error:
-        why, todo = error.strerror or str(error), "name a file in a directory that you may write to"
-        raise NotPossible(f"{path} cannot be written", where=f"--out {path}", why=why, todo=todo) from error
-
-
-def _put_in_place(path: Path, lines: Iterable[str]) -> None:
-    with NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", encoding="ascii", delete=False) as file:
-        try:
-            file.writelines(lines)
-            file.flush()
-            os.fsync(file.fileno())
-            os.replace(file.name, path)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(file.name)
-            raise

@@ -10,6 +10,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import click
@@ -47,7 +48,8 @@ def glimpses(url: str, begun: str) -> list[Glimpse] | None:
         return None
     values = {"start": f"flow:{begun}", "length": len(begun) + 5, "limit": OFFERED}
     try:
-        with closing(sqlite3.connect(path, timeout=_TIMEOUT_S)) as database:
+        readable = f"{Path(path).absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(readable, timeout=_TIMEOUT_S, uri=True)) as database:
             rows = database.execute(_NEWEST, values).fetchall()
     except (sqlite3.Error, UnicodeError):
         return None

@@ -6,7 +6,6 @@ import shutil
 import sys
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -16,16 +15,16 @@ from flowbook.atoms.base import Atom
 from flowbook.cli import parameters, targets
 from flowbook.cli.colours import styled
 from flowbook.cli.completion import complete_runs
+from flowbook.cli.files import write_file
 from flowbook.cli.options import backend_option, open_backend, run_named
 from flowbook.cli.output import Output, output_options
 from flowbook.cli.session import Session, verbose_option
 from flowbook.cli.streams import write
 from flowbook.cli.tables import STATE_STYLES
-from flowbook.cli.trouble import in_code_of
 from flowbook.drawing import ATOMS_SHOWN, text
-from flowbook.exceptions import FlowbookError, NotPossible, did_you_mean
+from flowbook.exceptions import FlowbookError, NotPossible
 from flowbook.flows.base import Flow
-from flowbook.views.graphs import FORMATS, Picture, graph_document, picture_of, picture_of_run
+from flowbook.views.graphs import FORMATS, Picture, checked_format, graph_document, picture_of, picture_of_run
 from flowbook.views.schemas import GRAPH
 
 EPILOG = """\b
@@ -62,7 +61,7 @@ _ENDINGS: Final = {
     "--fold/--no-fold",
     "folds",
     default=True,
-    help=f"Fold flows, and atoms that differ by name alone, above {ATOMS_SHOWN} nodes. Default: --fold.",
+    help=f"Fold flows, and atoms that are alike or in a row, above {ATOMS_SHOWN} nodes. Default: --fold.",
 )
 @click.option(
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the function that gives FLOW."
@@ -95,7 +94,7 @@ def graph(
     if not output.is_own:
         output.write(graph_document(picture.graph))
     elif out is not None:
-        _write_file(out, picture.draw(how, folds=False))
+        write_file(out, [picture.draw(how, folds=False)])
     elif how == "text":
         write(_text_for_terminal(picture))
     else:
@@ -104,21 +103,15 @@ def graph(
 
 
 def _format(how: str | None, out: Path | None) -> str:
-    """Return the format that is asked for. Raises BadParameter for one that there is not."""
-    if how is None:
-        return "text" if out is None else _ENDINGS.get(out.suffix.lower(), "text")
-    if how.lower() not in FORMATS:
-        raise NoSuchFormat(how)
-    return how.lower()
-
-
-class NoSuchFormat(click.BadParameter):
-    """``--format`` names none of the formats."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"there is no format {name!r}", click.get_current_context(silent=True), param_hint="--format")
-        near = did_you_mean(name, FORMATS)
-        self.hint = f"{near + ' ' if near else ''}the formats are {', '.join(FORMATS)}"
+    """Return the format that is asked for. Raises NotPossible for one that there is not, or a file without one."""
+    if how is not None:
+        return checked_format(how.lower(), where="--format")
+    ending = "" if out is None else out.suffix.lower()
+    if ending and ending not in _ENDINGS:
+        why = f"its ending should say the format, and {ending} is none of {', '.join(_ENDINGS)}"
+        todo = "give it one of these endings, or say --format too"
+        raise NotPossible(f"there is no format for {out}", where=f"--out {out}", why=why, todo=todo)
+    return _ENDINGS.get(ending, "text")
 
 
 def _picture(what: str | None, params: Mapping[str, str], url: str, session: Session) -> Picture:
@@ -146,16 +139,11 @@ def _is_flow(what: str, url: str, session: Session) -> bool:
 
 def _flow_of(target: str, params: Mapping[str, str]) -> Flow | Atom:
     """Return the flow that a word names. Raises UsageError, for the user's code too."""
-    factory = targets.factory_of(target)
-    with in_code_of(target):
-        found = factory.find()
-    if callable(found) and not isinstance(found, Atom):
-        factory = replace(factory, kwargs=parameters.arguments_for(found, params))
-    elif params:
-        names = ", ".join(params)
+    found = targets.flow_of(target, params)
+    if found.not_taken:
+        names = ", ".join(found.not_taken)
         raise NotPossible(f"{target} is no function: it takes no {names}", where=target, todo="leave out --param")
-    with in_code_of(target):
-        return factory.build()
+    return found.flow
 
 
 def _text_for_terminal(picture: Picture) -> str:
@@ -180,14 +168,3 @@ def _takes_signs() -> bool:
 
 def _painted(state: str, said: str) -> str:
     return styled(said, fg=STATE_STYLES[state]) if state in STATE_STYLES else said
-
-
-def _write_file(out: Path, drawn: str) -> None:
-    try:
-        out.write_text(drawn, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise NotPossible(
-            f"{out} cannot be written: {error.strerror or error}",
-            where=f"--out {out}",
-            todo="name a file in a folder that is there and may be written to",
-        ) from error

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import replace
 from typing import Any
 
 import click
 
 from flowbook.atoms.base import Atom
 from flowbook.cli import parameters, targets
+from flowbook.cli.choosing import new_id
+from flowbook.cli.completion import complete_files
 from flowbook.cli.exits import EXIT_CODES
 from flowbook.cli.logs import logs_told
 from flowbook.cli.options import backend_option, backend_words, engine_options, open_backend
 from flowbook.cli.session import Session, verbose_option
 from flowbook.cli.summary import Hints
-from flowbook.cli.trouble import in_code_of
 from flowbook.cli.work import work
 from flowbook.engines.engine import Engine
 from flowbook.engines.factories import Factory
@@ -33,7 +33,7 @@ Examples:
 
 
 @click.command("run", epilog=EPILOG)
-@click.argument("target", metavar="FILE.py::NAME|MODULE:NAME")
+@click.argument("target", metavar="FILE.py::NAME|MODULE:NAME", shell_complete=complete_files)
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the factory, or an input.")
 @click.option("--store", "store", multiple=True, metavar="NAME=VALUE", help="An input of the flow.")
 @click.option(
@@ -44,7 +44,7 @@ Examples:
     help="An input that is a secret, by its place: env:VARIABLE, file:PATH or keyring:SERVICE/ENTRY.",
 )
 @backend_option
-@click.option("--run-id", metavar="ID", help="Name the run. The same id again continues it.")
+@click.option("--run-id", metavar="ID", callback=new_id, help="Name the run. The same id again continues it.")
 @click.option("--book", default="default", metavar="BOOK", help="The book that a new run belongs to.")
 @engine_options
 @verbose_option
@@ -66,8 +66,8 @@ def run(
     --store give inputs: JSON where the value is JSON, else text; --secret gives one that no record holds in clear.
     Results go to stdout, all else to stderr: also what atoms print and log, with the name of the atom before each line.
 
-    Ctrl-C or SIGTERM suspends the run: what runs is finished and saved, nothing else is started. A second one stops
-    at once. Both can be resumed.
+    Ctrl-C, SIGTERM or a terminal that is closed suspends the run: what runs is finished and saved, nothing else is
+    started. A second Ctrl-C or SIGTERM stops at once. Both can be resumed.
     """
     session = context.ensure_object(Session)
     session.look_at(target)
@@ -87,16 +87,8 @@ def _flow_of(
     target: str, params: Mapping[str, str], store: Mapping[str, str]
 ) -> tuple[Factory, Flow | Atom, dict[str, object]]:
     """Return what builds the flow again, the flow, and its inputs. Raises UsageError, for the user's code too."""
-    factory = targets.factory_of(target)
-    inputs = parameters.guessed(store)
-    with in_code_of(target):
-        found = factory.find()
-    if callable(found) and not isinstance(found, Atom):
-        factory = replace(factory, kwargs=parameters.arguments_for(found, params))
-    else:
-        inputs = {**parameters.guessed(params), **inputs}
-    with in_code_of(target):
-        return factory, factory.build(), inputs
+    found = targets.flow_of(target, params)
+    return found.factory, found.flow, parameters.guessed(found.not_taken) | parameters.guessed(store)
 
 
 def _check_inputs(engine: Engine, inputs: Mapping[str, object], target: str) -> None:

@@ -24,6 +24,7 @@ _GAP_OF_LINES: Final = 9.0
 _LEAST_STEP: Final = 26.0
 _MOST_STEP: Final = 110.0
 _SLANT: Final = 0.1
+_STRAIGHT: Final = 0.01
 
 
 class Rank(Enum):
@@ -188,7 +189,7 @@ class _Level:
         return starts, ends
 
     def _points(self, link: Link, chain: list[int], starts: list[float], ends: list[float]) -> list[Point]:
-        """Return the points of a line, two in each rank that it touches, in its own direction."""
+        """Return the points of a line, two in each rank where it does not go straight on, in its own direction."""
         offsets = self._offsets(link)
         first, last = self._vertices[chain[0]], self._vertices[chain[-1]]
         points = [(_end(first, starts, ends), first.at + offsets[0]), (ends[first.rank], first.at + offsets[0])]
@@ -196,7 +197,17 @@ class _Level:
             vertex = self._vertices[one]
             points += [(starts[vertex.rank], vertex.at), (ends[vertex.rank], vertex.at)]
         points += [(starts[last.rank], last.at + offsets[1]), (_start(last, starts, ends), last.at + offsets[1])]
+        points = _without_straight(points)
         return points if link.source < link.target else points[::-1]
+
+
+def _without_straight(points: list[Point]) -> list[Point]:
+    """Return the points without those that a straight line along would lead through anyway."""
+    kept = points[:1]
+    for at, (_, across) in enumerate(points[1:-1], 1):
+        if max(abs(across - kept[-1][1]), abs(across - points[at + 1][1])) > _STRAIGHT:
+            kept.append(points[at])
+    return [*kept, points[-1]]
 
 
 def _start(vertex: _Vertex, starts: list[float], ends: list[float]) -> float:

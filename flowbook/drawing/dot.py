@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from flowbook.drawing.labels import counts_text, one_line, shortened
+from flowbook.drawing.labels import counts_text, indented, one_line, shortened
 from flowbook.drawing.model import Box, Edge, Graph, Inside, Kind, Node
 from flowbook.drawing.palette import leading, look_of, state_text
 
 _ROOM: Final = 60
-_LEVELS_INDENTED: Final = 16
 
 _SHAPES: Final = {
     Kind.TASK: {"shape": "box", "style": "rounded,filled"},
@@ -31,26 +30,18 @@ def _lines(graph: Graph) -> Iterator[str]:
     yield f"  graph{_attributes({'label': graph.title, 'labelloc': 't', 'fontname': 'sans-serif'})};"
     yield f"  node{_attributes({'fontname': 'monospace', 'fontsize': '11'})};"
     yield f"  edge{_attributes({'fontname': 'monospace', 'fontsize': '9'})};"
-    open_boxes = 0
-    for depth, item, _ in Inside(graph).walk():
-        for level in range(open_boxes, depth, -1):
-            yield f"{_indent(level)}}}"
-        open_boxes = depth
-        if isinstance(item, Box):
-            yield f'{_indent(depth + 1)}subgraph "cluster_{item.id}" {{'
-            label = " · ".join((item.label, *item.notes))
-            yield f"{_indent(depth + 2)}label={_quoted(shortened(label, _ROOM))};"
-            open_boxes += 1
-        else:
-            yield f"{_indent(depth + 1)}{item.id}{_attributes(_looks(item))};"
-    for level in range(open_boxes, 0, -1):
-        yield f"{_indent(level)}}}"
+    for level, item in Inside(graph).nested():
+        match item:
+            case None:
+                yield indented(level, "}")
+            case Box():
+                yield indented(level, f'subgraph "cluster_{item.id}" {{')
+                label = " · ".join((item.label, *item.notes))
+                yield indented(level + 1, f"label={_quoted(shortened(label, _ROOM))};")
+            case Node():
+                yield indented(level, f"{item.id}{_attributes(_looks(item))};")
     yield from map(_edge, graph.edges)
     yield "}"
-
-
-def _indent(level: int) -> str:
-    return "  " * min(level, _LEVELS_INDENTED)
 
 
 def _looks(node: Node) -> Mapping[str, str]:

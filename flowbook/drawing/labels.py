@@ -6,6 +6,7 @@ from typing import Final
 from unicodedata import combining, east_asian_width
 
 ELLIPSIS: Final = "…"
+_LEVELS_INDENTED: Final = 16
 
 
 def one_line(text: str) -> str:
@@ -34,6 +35,11 @@ def shortened(text: str, room: int, ellipsis: str = ELLIPSIS) -> str:
             break
         kept += char
     return kept + ellipsis
+
+
+def indented(level: int, line: str) -> str:
+    """Return a line of a language of nested blocks; deep ones are indented no further, so that no line is long."""
+    return "  " * min(level, _LEVELS_INDENTED) + line
 
 
 def counts_text(counts: tuple[tuple[str, int], ...]) -> str:

@@ -6,11 +6,13 @@ does so at a *port*, which stands in the first or last rank of what is in the bo
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from flowbook.drawing.arranging import Arranged, Item, Link, Point, Rank, arrange
 from flowbook.drawing.model import Edge, Graph, Inside
+from flowbook.drawing.thinning import ranks_of
 
 _PADDING: Final = 14.0
 _HEADER: Final = 24.0
@@ -85,16 +87,7 @@ def lay_out(graph: Graph, measures: Measures, *, sideways: bool) -> Layout:
 
 def runs_sideways(graph: Graph, *, width: float = 1200.0, height: float = 800.0) -> bool:
     """Return whether a graph is better drawn from left to right: it takes the smaller sheet of this shape."""
-    ranks: dict[str, int] = {node.id: 0 for node in graph.nodes}
-    after: dict[str, list[str]] = {}
-    for edge in graph.edges:
-        after.setdefault(edge.source, []).append(edge.target)
-    for node in graph.nodes:  # which come after those that lead to them
-        for other in after.get(node.id, ()):
-            ranks[other] = max(ranks[other], ranks[node.id] + 1)
-    by_rank: dict[int, int] = {}
-    for rank in ranks.values():
-        by_rank[rank] = by_rank.get(rank, 0) + 1
+    by_rank = Counter(ranks_of(graph).values())
     longest, widest = len(by_rank), max(by_rank.values(), default=0)
     downwards = max(widest * 170 / width, longest * 90 / height)
     return max(longest * 240 / width, widest * 60 / height) < downwards

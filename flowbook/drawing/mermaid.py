@@ -6,13 +6,12 @@ import json
 from collections.abc import Iterator
 from typing import Final
 
-from flowbook.drawing.labels import counts_text, shortened
+from flowbook.drawing.labels import counts_text, indented, shortened
 from flowbook.drawing.model import Box, Edge, Graph, Inside, Kind, Node
 from flowbook.drawing.palette import LOOKS, Look, leading, state_text
 
 _ROOM: Final = 60
 _TITLE_ROOM: Final = 100
-_LEVELS_INDENTED: Final = 16
 _HARMLESS: Final = frozenset(" _-,.")
 """Besides letters and digits these stand in a label as they are; all else could mean something to Mermaid or HTML."""
 
@@ -35,27 +34,19 @@ def _lines(graph: Graph) -> Iterator[str]:
     yield f"title: {_quoted(graph.title)}"
     yield "---"
     yield "flowchart TD"
-    open_boxes = 0
-    for depth, item, _ in Inside(graph).walk():
-        for level in range(open_boxes, depth, -1):
-            yield f"{_indent(level)}end"
-        open_boxes = depth
-        if isinstance(item, Box):
-            label = " · ".join((item.label, *item.notes))
-            yield f'{_indent(depth + 1)}subgraph {item.id}["{_escaped(label)}"]'
-            open_boxes += 1
-        else:
-            yield f"{_indent(depth + 1)}{_node(item)}"
-    for level in range(open_boxes, 0, -1):
-        yield f"{_indent(level)}end"
+    for level, item in Inside(graph).nested():
+        match item:
+            case None:
+                yield indented(level, "end")
+            case Box():
+                label = " · ".join((item.label, *item.notes))
+                yield indented(level, f'subgraph {item.id}["{_escaped(label)}"]')
+            case Node():
+                yield indented(level, _node(item))
     yield from map(_edge, graph.edges)
     for state in graph.counts:
         if state in LOOKS:
             yield _class_of(state, LOOKS[state])
-
-
-def _indent(level: int) -> str:
-    return "  " * min(level, _LEVELS_INDENTED)
 
 
 def _node(node: Node) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -143,9 +143,9 @@ class Inside:
             yield box
             box = self._parents[box]
 
-    def walk(self) -> Iterator[tuple[int, Node | Box, bool]]:
-        """Yield all from the outside in: its depth, it, and whether it is the last in its box. Does not recurse."""
-        stack = [list(reversed(self.of(None)))]
+    def walk(self, hidden: Container[str] = ()) -> Iterator[tuple[int, Node | Box, bool]]:
+        """Yield all but what is hidden, from the outside in: its depth, it, and whether it is the last in its box."""
+        stack = [self._shown(None, hidden)]
         while stack:
             rest = stack[-1]
             if not rest:
@@ -154,7 +154,21 @@ class Inside:
             item = rest.pop()
             yield len(stack) - 1, item, not rest
             if isinstance(item, Box):
-                stack.append(list(reversed(self.of(item.id))))
+                stack.append(self._shown(item.id, hidden))
+
+    def nested(self) -> Iterator[tuple[int, Node | Box | None]]:
+        """Yield all from the outside in, each with how deep its line is indented, and None where a box ends."""
+        opened = 0
+        for depth, item, _ in self.walk():
+            for level in range(opened, depth, -1):
+                yield level, None
+            yield depth + 1, item
+            opened = depth + isinstance(item, Box)
+        for level in range(opened, 0, -1):
+            yield level, None
+
+    def _shown(self, box: str | None, hidden: Container[str]) -> list[Node | Box]:
+        return [item for item in reversed(self.of(box)) if item.id not in hidden]
 
 
 def without_repeats(edges: Iterable[Edge]) -> tuple[Edge, ...]:

@@ -23,11 +23,13 @@ from flowbook.drawing.palette import (
     look_of,
     state_text,
 )
+from flowbook.drawing.thinning import thinned
 
 _LABEL_ROOM: Final = 30  # columns
 _NOTE_ROOM: Final = 36
 _DATA_ROOM: Final = 24
 _BOX_ROOM: Final = 60
+_DETAILS: Final = 25  # lines
 _LABEL_COLUMN: Final = 7.9  # pixels: of a monospaced font of 13 pixels
 _NOTE_COLUMN: Final = 6.7
 _DATA_COLUMN: Final = 6.1
@@ -54,6 +56,7 @@ _STYLE: Final = """
 
 def svg(graph: Graph, *, sideways: bool | None = None) -> str:
     """Return the graph as an SVG document; ``sideways`` draws it from left to right (None: where that fits better)."""
+    whole, graph = graph, thinned(graph)
     measures = _measures(graph)
     sideways = runs_sideways(graph) if sideways is None else sideways
     layout = lay_out(graph, measures, sideways=sideways)
@@ -71,7 +74,7 @@ def svg(graph: Graph, *, sideways: bool | None = None) -> str:
         *_legend_items(legend, height - _LEGEND / 2),
     ]
     title = f'<text class="title" x="{_MARGIN:g}" y="30">{escape(_shown_title(graph))}</text>'
-    summary = f'<text class="summary" x="{_MARGIN:g}" y="49">{escape(graph.summary)}</text>'
+    summary = f'<text class="summary" x="{_MARGIN:g}" y="49">{escape(_told(graph, len(whole.edges)))}</text>'
     states = sorted({_state_of(node) or "" for node in graph.nodes})
     return _document(one_line(graph.title), width, height, states, [title, summary, *body])
 
@@ -123,6 +126,12 @@ def _class(state: str | None) -> str:
 def _stroke(look: Look) -> str:
     dashes = f";stroke-dasharray:{look.dashes}" if look.dashes else ""
     return f"stroke-width:{look.width:g}{dashes}"
+
+
+def _told(graph: Graph, edges: int) -> str:
+    """Return the line below the title, which says too how many lines of so many edges are not drawn."""
+    left_out = edges - len(graph.edges)
+    return graph.summary + (f" · {left_out} of {edges} lines, the long ones, are left out" if left_out else "")
 
 
 def _shown_title(graph: Graph) -> str:
@@ -257,9 +266,15 @@ def _shape(node: Node, frame: Frame, css: str) -> str:
 
 
 def _tooltip(node: Node) -> str:
-    told = (node.state or counts_text(node.counts), *node.notes, *node.details)
+    told = (node.state or counts_text(node.counts), *node.notes, *_few(node.details))
     lines = (f"{node.kind} {node.label}", *told)
     return escape("\n".join(one_line(line) for line in lines if line))
+
+
+def _few(details: Sequence[str]) -> Sequence[str]:
+    """Return as many details as one may want to read, the last ones too: there an error is told."""
+    more = len(details) - _DETAILS
+    return details if more <= 0 else (*details[: _DETAILS - 5], f"… {more} more …", *details[-5:])
 
 
 # -- the legend --

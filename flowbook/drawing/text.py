@@ -57,6 +57,7 @@ class _Writer:
         self._before: dict[str, list[Edge]] = {}
         for edge in graph.edges:
             self._before.setdefault(edge.target, []).append(edge)
+        # marks have no line: those behind them name what stands before
         self._through: dict[str, tuple[list[str], int]] = {}
         for node in graph.nodes:
             if node.kind is Kind.MARK:
@@ -68,7 +69,7 @@ class _Writer:
         title = self._graph.title if not self._plain else self._graph.title.replace(" · ", " - ")
         yield self._cut(f"{one_line(title)} ({self._graph.summary})")
         indents = [""]
-        for depth, item, last in self._walk():
+        for depth, item, last in Inside(self._graph).walk(hidden=self._through):
             del indents[depth + 1 :]
             head = self._indent(indents[depth], depth) + (self._signs.last if last else self._signs.branch)
             if isinstance(item, Box):
@@ -78,23 +79,6 @@ class _Writer:
             drawn = depth < _LEVELS_DRAWN
             deeper = self._signs.space if last else self._signs.bar
             indents.append(indents[depth] + (deeper if drawn else ""))
-
-    def _walk(self) -> Iterator[tuple[int, Node | Box, bool]]:
-        """Yield what has a line: marks have none, those behind them name what stands before."""
-        inside = Inside(self._graph)
-        stack = [self._shown(inside, None)]
-        while stack:
-            rest = stack[-1]
-            if not rest:
-                stack.pop()
-                continue
-            item = rest.pop()
-            yield len(stack) - 1, item, not rest
-            if isinstance(item, Box):
-                stack.append(self._shown(inside, item.id))
-
-    def _shown(self, inside: Inside, box: str | None) -> list[Node | Box]:
-        return [item for item in reversed(inside.of(box)) if item.id not in self._through]
 
     def _indent(self, drawn: str, depth: int) -> str:
         return drawn if depth <= _LEVELS_DRAWN else f"{drawn}[level {depth}] "

@@ -30,11 +30,10 @@ class Picture:
         """Return the picture in one of `FORMATS`. Raises NotPossible for another.
 
         ``depth`` is how many flows deep it goes; those below are drawn as one node each. Without it, more than 500
-        nodes are folded until there are fewer, unless ``folds`` is False.
+        nodes are folded until there are no more than that, unless ``folds`` is False. SVG leaves out the longest of
+        very many lines, and says so.
         """
-        if format not in FORMATS:
-            todo = did_you_mean(format, FORMATS) or f"the formats are {', '.join(FORMATS)}"
-            raise NotPossible(f"there is no format {format!r}", todo=todo)
+        checked_format(format)
         shown = self.folded(depth=depth, folds=folds).graph
         match format:
             case "mermaid":
@@ -59,6 +58,15 @@ class Picture:
 
     def _repr_svg_(self) -> str:
         return self.draw("svg")
+
+
+def checked_format(name: str, *, where: str = "") -> str:
+    """Return the name of a format. Raises NotPossible for another word than `FORMATS` has."""
+    if name not in FORMATS:
+        near = did_you_mean(name, FORMATS)
+        known = f"the formats are {', '.join(FORMATS)}"
+        raise NotPossible(f"there is no format {name!r}", where=where, todo=f"{near} {known}" if near else known)
+    return name
 
 
 def picture_of(flow: Flow | Atom) -> Picture:

@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import sqlite3
+import stat
 import subprocess
 import zlib
 from contextlib import closing
@@ -142,11 +143,18 @@ def test_a_large_flow_is_folded_unless_one_wants_all_of_it(tmp_path: Path) -> No
 
 
 ERRORS = {
-    "no such format": (["r1", "--format", "svgg"], 2, "FB100", "'svgg'", "did you mean 'svg'? the formats are text, "),
+    "no such format": (["r1", "--format", "svgg"], 2, "FB103", "'svgg'", "did you mean 'svg'? the formats are text, "),
+    "no such ending": (
+        ["r1", "--out", "r1.png"],
+        2,
+        "FB103",
+        "r1.png",
+        "give it one of these endings, or say --format",
+    ),
     "no such run": (["nothing"], 2, "FB301", "'nothing'", "flowbook list shows the runs"),
     "no such flow": (["steps.py::flo"], 2, "FB103", "steps.py::flo", "did you mean 'flow'?"),
     "no such module": (["nothing:flow"], 2, "FB120", "nothing:flow", "see that the name is right"),
-    "no file to write": (["r1", "--out", "no/r1.svg"], 2, "FB103", "no/r1.svg", "name a file in a folder"),
+    "no file to write": (["r1", "--out", "no/r1.svg"], 2, "FB103", "no/r1.svg", "name a file in a directory"),
     "no flow at all": (["steps.py"], 2, "FB103", "steps.py", "give its name too"),
     "no word": ([], 2, "FB100", "RUN", "flowbook list shows the runs"),
     "a parameter for a flow": (["steps.py::flow", "--param", "x=1"], 2, "FB103", "it takes no x", "leave out --param"),
@@ -178,6 +186,31 @@ def test_a_file_that_may_not_be_written_is_named(folder: Path) -> None:
     (folder / "locked.svg").touch(mode=0o400)
     ended = flowbook(folder, "graph", "r1", "--out", "locked.svg")
     assert "locked.svg cannot be written" in ended.err
+    assert (folder / "locked.svg").read_bytes() == b""
+
+
+def test_a_file_of_another_ending_is_written_only_where_the_format_is_named(folder: Path) -> None:
+    refused = flowbook(folder, "graph", "r1", "--out", "r1.png")
+    assert "why: its ending should say the format, and .png is none of .svg, " in refused.err
+    assert not (folder / "r1.png").exists()
+    assert flowbook(folder, "graph", "r1", "--out", "r1.image", "--format", "svg") == Ended(0, "", "")
+    assert (folder / "r1.image").read_text(encoding="utf-8").startswith("<svg ")
+    assert flowbook(folder, "graph", "r1", "--out", "drawn") == Ended(0, "", "")
+    assert (folder / "drawn").read_text(encoding="utf-8").startswith("steps · ")
+
+
+def test_a_picture_is_put_in_place_whole_and_others_may_read_it(folder: Path) -> None:
+    (folder / "kept.svg").write_text("older", encoding="utf-8")
+    (folder / "r1.svg").symlink_to("kept.svg")
+    umask = os.umask(0o022)
+    try:
+        assert flowbook(folder, "graph", "r1", "--out", "r1.svg") == Ended(0, "", "")
+    finally:
+        os.umask(umask)
+    assert (folder / "r1.svg").is_symlink()
+    assert (folder / "kept.svg").read_text(encoding="utf-8").startswith("<svg ")
+    assert stat.S_IMODE((folder / "kept.svg").stat().st_mode) == 0o644
+    assert sorted(path.name for path in folder.iterdir() if "svg" in path.name) == ["kept.svg", "r1.svg"]
 
 
 @pytest.mark.parametrize("edges", [5, [["first", "nowhere"]]])

@@ -25,6 +25,7 @@ from flowbook.persistence.changes import Change, Put, Row
 from flowbook.persistence.directory.backend import DirectoryBackend
 from flowbook.persistence.directory.files import Files, LocalFiles
 from flowbook.persistence.directory.root import Root
+from flowbook.persistence.directory.waiting import requests_in
 from flowbook.persistence.owners import Owner, current_owner
 from flowbook.testing.faults import Counting
 from flowbook.testing.files import Call, RecordingFiles
@@ -157,7 +158,7 @@ def _posted(backend: DirectoryBackend, run: str) -> dict[str, Any]:
     with suppress(FileNotFoundError), root.reading() as directory:
         if directory is not None:
             with root.key(directory, f"flow:{run}") as folder:
-                return dict(folder.requests(folder.read()[0].answered))
+                return dict(requests_in(folder, folder.read()[0].answered))
     return {}
 
 

@@ -32,6 +32,7 @@ from flowbook.persistence.directory.names import LIVING, epoch_name
 from flowbook.persistence.directory.pen import Pen, Pens
 from flowbook.persistence.directory.reading import has_flow, not_found, records_of, summaries_in
 from flowbook.persistence.directory.root import Root
+from flowbook.persistence.directory.waiting import forget_answered, post, request_ids
 from flowbook.persistence.finding import chosen
 from flowbook.persistence.inspection import Finding
 from flowbook.persistence.options import Options
@@ -153,7 +154,7 @@ class DirectoryBackend(Backend):
         if not is_final:
             base, _ = folder.measured(epochs)  # from here on nobody adds to it that is acknowledged
         folder.go_on_from(base, epoch)
-        folder.forget_answered()
+        forget_answered(folder)
         return epoch
 
     def _refuse_if_owned(
@@ -208,7 +209,7 @@ class DirectoryBackend(Backend):
         with self._translated(), self._root.writing() as root, self._root.key(root, key, create=True) as folder:
             if not folder.epochs():
                 self._root.sync_way(root, key)
-            while not folder.post(int(self._clock.now() * 1e6), text):
+            while not post(folder, int(self._clock.now() * 1e6), text):
                 pass
 
     def destroy(self, flow: str) -> None:
@@ -236,7 +237,7 @@ class DirectoryBackend(Backend):
             self._refuse_if_owned(root, folder, key, epochs, claimant=None)
         epoch, now = (epochs[0] if epochs else 0) + 1, self._clock.now()
         nothing = Contents()
-        nothing.answered.update(folder.request_ids())
+        nothing.answered.update(request_ids(folder))
         return epoch if folder.snapshot(Header(key, epoch, None, now, now), nothing) else None
 
 

@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Final
 
-from flowbook.persistence.changes import Row
 from flowbook.persistence.directory.files import Files
 from flowbook.persistence.directory.journal import (
     Base,
@@ -23,7 +22,7 @@ from flowbook.persistence.directory.journal import (
     Reader,
 )
 from flowbook.persistence.directory.lines import Line, framed
-from flowbook.persistence.directory.names import epoch_name, epoch_of, request_name, request_of
+from flowbook.persistence.directory.names import epoch_name, epoch_of
 
 NEW: Final = ".new"
 """What a file is called behind its name until it is complete."""
@@ -120,23 +119,6 @@ class Folder:
             lines = list(islice(self.reader.lines(data, name), count))
         return lines, data
 
-    def request_ids(self) -> list[str]:
-        """Return the ids of all requests that are there, the oldest first."""
-        return sorted(filter(None, map(request_of, self.files.names(self.descriptor))))
-
-    def requests(self, answered: Iterable[str] = ()) -> dict[str, Row]:
-        """Return the requests that wait, oldest first; one that is being written is not there yet."""
-        gone = set(answered)
-        found: dict[str, Row] = {}
-        for request in self.request_ids():
-            name = request_name(request)
-            if request in gone:
-                continue
-            with suppress(FileNotFoundError):  # answered meanwhile
-                for line in self.reader.lines(self.data(name), name):
-                    found[request] = self.reader.request(line, name)
-        return found
-
     # -- writing --
 
     def publish(self, name: str, documents: Iterable[str]) -> bool:
@@ -208,35 +190,6 @@ class Folder:
             header = self.reader.begun(lines, epoch_name(epoch), epoch, whole=False)
             self.files.write(file, framed(base.document(), header.crc)[0], header.end)
             self.files.sync(file)
-
-    def forget_requests(self, answered: Iterable[str]) -> bool:
-        """Remove requests that a journal says are answered; return whether there were any. The folder is not synced."""
-        names = [name for name in map(request_name, answered) if request_of(name) is not None]
-        for name in names:
-            with suppress(FileNotFoundError):
-                self.files.remove(self.descriptor, name)
-        return bool(names)
-
-    def forget_answered(self) -> None:
-        """Remove requests that outlived their answer: their owner died, or the disk, before they were removed."""
-        if self.request_ids():
-            contents, _ = self.read()
-            self.forget_requests(contents.answered)
-
-    def post(self, number: int, text: str) -> bool:
-        """Leave a request, behind those that wait, under ``number`` or a higher one; return whether that was free."""
-        number = max(number, *(int(request) + 1 for request in self.request_ids()), 0)
-        try:
-            file = self.files.create(self.descriptor, request_name(f"{number:020}"))
-        except FileExistsError:
-            return False
-        try:
-            self.files.write(file, framed(f'{{"request":{text}}}', 0)[0], 0)
-            self.files.sync(file)
-        finally:
-            self.files.close(file)
-        self.files.sync(self.descriptor)
-        return True
 
     def clear(self, epoch: int) -> None:
         """Remove journals older than a snapshot, the oldest first, and what was to become one.

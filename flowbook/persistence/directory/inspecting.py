@@ -14,6 +14,7 @@ from flowbook.persistence.directory.folder import NEW, Folder
 from flowbook.persistence.directory.names import epoch_of
 from flowbook.persistence.directory.reading import FLOWS
 from flowbook.persistence.directory.root import Root
+from flowbook.persistence.directory.waiting import requests_in
 from flowbook.persistence.inspection import Finding, Level
 
 _OF_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
@@ -75,7 +76,7 @@ def _of_run(root: Root, flows: int, name: str) -> Iterator[Finding]:
 def _of_folder(folder: Folder) -> Iterator[Finding]:
     fix = "restore a copy of this folder, or move it away: other runs do not need it"
     try:
-        folder.requests(folder.read()[0].answered)
+        requests_in(folder, folder.read()[0].answered)
     except (Damaged, NewerSchema) as error:
         yield Finding(Level.FAIL, f"{error}: {error.why}", error.where, fix)
     except OSError as error:

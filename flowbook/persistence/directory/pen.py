@@ -18,6 +18,7 @@ from flowbook.persistence.directory.journal import Header, Journal, commit_docum
 from flowbook.persistence.directory.lines import framed
 from flowbook.persistence.directory.names import epoch_name
 from flowbook.persistence.directory.root import Root
+from flowbook.persistence.directory.waiting import forget_requests, requests_in
 
 _Found = TypeVar("_Found")
 
@@ -70,7 +71,7 @@ class Pen:
             if self._is_lost():
                 raise self._lost(claim)
             if answered:
-                self.folder.forget_requests(answered)
+                forget_requests(self.folder, answered)
 
     def prolong(self, claim: Claim, lease_until: float, lease_s: float) -> Mapping[str, Row]:
         """Write down a new end of the lease, when it differs by a third of it or more; return what requests wait.
@@ -83,7 +84,7 @@ class Pen:
             if abs(lease_until - journal.lease_until) > lease_s / 3:
                 self._append(journal, lease_document(lease_until))
                 journal.lease_until = lease_until
-            return self.folder.requests()
+            return requests_in(self.folder)
 
     def give_up(self, claim: Claim, now: float) -> Mapping[str, Row]:
         """Sum up all records in a journal that nobody owns, and remove the older ones; return what requests wait.
@@ -95,8 +96,8 @@ class Pen:
             if self._is_lost():
                 raise self._lost(claim)
             contents, _ = folder.read()
-            waiting = folder.requests(contents.answered)
-            if folder.forget_requests(contents.answered):
+            waiting = requests_in(folder, contents.answered)
+            if forget_requests(folder, contents.answered):
                 folder.files.sync(folder.descriptor)
             contents.answered.clear()  # none of them is there any more
             if not folder.snapshot(Header(claim.key, epoch, None, now, now), contents):

@@ -14,6 +14,7 @@ from flowbook.persistence.directory.journal import LAST_TIME, Header
 from flowbook.persistence.directory.names import folder_names, quoted, unquoted
 from flowbook.persistence.directory.root import Root
 from flowbook.persistence.directory.summing import newest_flow_record
+from flowbook.persistence.directory.waiting import requests_in
 
 FLOWS: Final = "flow"
 """The folder of the keys ``flow:…``."""
@@ -46,7 +47,7 @@ def records_of(root: Root, flow: str, kinds: Sequence[str] | None) -> FlowRecord
 def _all(folder: Folder) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the rows and the appended rows of all kinds."""
     contents, _ = folder.read()
-    waiting = folder.requests(contents.answered)
+    waiting = requests_in(folder, contents.answered)
     rows: dict[str, Any] = contents.rows
     if waiting:
         rows["request"] = {request: dict(row) for request, row in waiting.items()}

@@ -62,6 +62,19 @@ def batches(count: int, each: int) -> Graph:
     return Graph("batches", nodes, edges, tuple(Box(f"f{box}", f"batch {box}") for box in range(count)))
 
 
+def chain(count: int, state: str | None = None) -> Graph:
+    """Return atoms in a row, each of which takes what the one before it gives."""
+    nodes = tuple(Node(f"a{number}", f"a-{number}", state=state) for number in range(count))
+    return Graph("chain", nodes, tuple(Edge(f"a{at}", f"a{at + 1}", (f"x{at}",)) for at in range(count - 1)))
+
+
+def all_to_all(count: int) -> Graph:
+    """Return atoms each of which takes what all before it give."""
+    nodes = tuple(Node(f"a{number}", f"a-{number}") for number in range(count))
+    edges = (Edge(f"a{one}", f"a{other}", (f"x{one}",)) for other in range(count) for one in range(other))
+    return Graph("all to all", nodes, tuple(edges))
+
+
 def fan(count: int) -> Graph:
     """Return one atom before many and one behind them, in no box."""
     middle = tuple(Node(f"a{number}", f"part-{number}", state="SUCCESS") for number in range(1, count + 1))

@@ -57,6 +57,15 @@ def test_no_name_becomes_markup(sideways: bool) -> None:
     assert "<script" not in document
 
 
+def test_a_tooltip_of_many_lines_is_cut_in_its_middle() -> None:
+    details = (*(f"takes x{at} from a{at}" for at in range(100)), "ValueError: no money")
+    tooltip = _tooltips(svg(Graph("g", (Node("a", "join", details=details),))))["a"].splitlines()
+    assert tooltip[:2] == ["task join", "takes x0 from a0"]
+    assert "… 76 more …" in tooltip
+    assert tooltip[-1] == "ValueError: no money"
+    assert len(tooltip) == 1 + 24 + 2
+
+
 def test_a_long_name_is_cut_and_whole_in_the_tooltip() -> None:
     name = "copy_" * 20
     document = svg(Graph("g", (Node("a", name),)))

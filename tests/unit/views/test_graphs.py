@@ -194,7 +194,7 @@ def test_a_flow_and_its_picture_are_drawn_alike_in_every_format(format: str) -> 
 def test_another_format_is_refused_with_the_nearest_one() -> None:
     with pytest.raises(NotPossible, match="there is no format 'svgg'") as raised:
         draw(order(), "svgg")
-    assert raised.value.todo == "did you mean 'svg'?"
+    assert raised.value.todo == "did you mean 'svg'? the formats are text, mermaid, dot, svg, json"
 
 
 def test_a_picture_is_folded_to_a_depth_or_when_it_is_large() -> None:
@@ -204,6 +204,15 @@ def test_a_picture_is_folded_to_a_depth_or_when_it_is_large() -> None:
     assert len(picture.folded().graph.nodes) < 500
     assert picture.folded(folds=False) == picture
     assert picture.draw("text", depth=0).splitlines()[1] == "├─ [b0]: 100 atoms  unordered"
+
+
+def test_atoms_that_take_from_all_before_them_are_drawn_in_a_notebook() -> None:
+    names = [f"t{number}" for number in range(100)]
+    flow = LinearFlow("f").add(*(Step(name, *names[:at], gives=name) for at, name in enumerate(names)))
+    assert len(picture_of(flow).graph.edges) == 4950
+    document = flow._repr_svg_()
+    assert "100 atoms · 4851 of 4950 lines, the long ones, are left out" in document
+    assert len(document) < 400_000
 
 
 def _names(box: int) -> list[str]:
