@@ -8,6 +8,7 @@ Facts are attributes; the class writes the text.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 from functools import cached_property
@@ -362,11 +363,18 @@ class OwnershipLost(StorageError):
     def __str__(self) -> str:
         return f"the claim on {_claimed(self.key)} (epoch {self.epoch}) is lost: a newer owner has taken over"
 
+    @property
+    def todo(self) -> str:
+        """Leave the run to its new owner."""
+        kind, _, name = self.key.partition(":")
+        return f"another process runs it: flowbook watch {shlex.quote(name)}" if kind == "flow" else ""
+
 
 class _Trouble(StorageError):
     """Storage trouble with a backend's name and the driver's words."""
 
     says: ClassVar[str] = "storage trouble"
+    then: ClassVar[str] = ""  # what to do
 
     def __init__(self, backend: str, reason: str) -> None:
         self.backend, self.reason = backend, reason
@@ -385,66 +393,52 @@ class _Trouble(StorageError):
         """Give the driver's words."""
         return self.reason
 
+    @property
+    def todo(self) -> str:
+        """Say how to go on."""
+        return self.then
+
 
 class StorageBusy(_Trouble):
     """Others kept the storage locked until the deadline; nothing was written."""
 
     code, says = "FB304", "the storage stayed locked by others until the deadline"
-
-    @property
-    def todo(self) -> str:
-        """Say how to go on."""
-        return "run it again: it continues where it stopped"
+    then = "run it again: it continues where it stopped"
 
 
 class StorageFull(_Trouble):
     """There is no space left; nothing was written."""
 
     code, says = "FB305", "the storage is full"
-
-    @property
-    def todo(self) -> str:
-        """Say how to go on."""
-        return "free space, then run it again: it continues where it stopped"
+    then = "free space, then run it again: it continues where it stopped"
 
 
 class StorageUnavailable(_Trouble):
     """The storage cannot be reached or written."""
 
     code, says = "FB306", "the storage cannot be reached or written"
-
-    @property
-    def todo(self) -> str:
-        """Say how to go on."""
-        return "see that path, server and permissions are right, then run it again: it continues where it stopped"
+    then = "see that path, server and permissions are right, then run it again: it continues where it stopped"
 
 
 class Damaged(_Trouble):
     """A stored record cannot be read; other flows are not touched."""
 
     code, says = "FB307", "a stored record is damaged"
+    then = "flowbook doctor names all that is damaged; other runs are untouched, and can be read and resumed"
 
 
 class NotALogbook(Damaged):
-    """The storage is no database, or one of another program; nothing was written."""
+    """The storage is no logbook: something else, or another program's; nothing was written."""
 
-    code, says = "FB310", "this is not a flowbook database"
-
-    @property
-    def todo(self) -> str:
-        """Say what to give instead."""
-        return "name the file of a flowbook database, or one that does not exist yet"
+    code, says = "FB310", "this is not a flowbook logbook"
+    then = "name the file, directory or database of a logbook, or one that does not exist yet"
 
 
 class NewerSchema(_Trouble):
     """The storage was written by a newer version of flowbook."""
 
     code, says = "FB308", "the storage was written by a newer version of flowbook"
-
-    @property
-    def todo(self) -> str:
-        """Say how to go on."""
-        return "install the newer version of flowbook"
+    then = "install the newer version of flowbook"
 
 
 class TooLarge(StorageError):

@@ -240,6 +240,7 @@ class InvalidFormat(Damaged, ValueError):
     """The data are not those of a failure."""
 
     code, says = "FB311", "these data are no failure"
+    then = "give what Failure.to_dict returns"
 
     def __init__(self, message: str, cause: BaseException | None = None) -> None:
         super().__init__("failure", message)

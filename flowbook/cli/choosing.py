@@ -1,4 +1,4 @@
-"""The pick list: which run is meant when a verb is given none, asked on a terminal."""
+"""Which run is meant: what a new one may be called, and the pick list when a verb is given none."""
 
 from __future__ import annotations
 
@@ -32,6 +32,23 @@ class RunMissing(click.MissingParameter):
 
     def __init__(self) -> None:
         super().__init__(ctx=click.get_current_context(silent=True), param_hint="'RUN'", param_type="argument")
+
+
+class IdReserved(click.BadParameter):
+    """The id would be one of the words that stand for runs, or look like one."""
+
+    why = "ids that begin with @ stand for runs, such as @last, and cannot name one"
+
+    def __init__(self, word: str, context: click.Context, parameter: click.Parameter) -> None:
+        super().__init__(f"{word!r} cannot be the id of a run", context, parameter)
+        self.hint = f"leave out the @: {word.lstrip('@') or 'r1'}"
+
+
+def new_id(context: click.Context, parameter: click.Parameter, word: str | None) -> str | None:
+    """Return the id that a new run is to have. Raises IdReserved for one that no verb could name."""
+    if word is not None and word.startswith("@") and not context.resilient_parsing:
+        raise IdReserved(word, context, parameter)
+    return word
 
 
 def choose_run(backend: Backend) -> str:

@@ -1,4 +1,4 @@
-"""What a shell offers while RUN or ATOM is typed: what the logbook holds, if it is there; nothing is made or told."""
+"""What a shell offers while a word is typed: what the logbook holds, if it is there; nothing is made or told."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from flowbook.cli.glance import OFFERED, Glimpse, items
 from flowbook.persistence import fetch
 from flowbook.persistence.backend import Backend
 from flowbook.views.atoms import atom_names
+from flowbook.views.explanations import explanations
 from flowbook.views.runs import find_id, list_runs
 
 
@@ -33,6 +34,16 @@ def complete_atoms(context: click.Context, parameter: click.Parameter, begun: st
         return [CompletionItem(name) for name in names if name.startswith(begun)][:OFFERED]
 
     return _read(context, atoms)
+
+
+def complete_files(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Return what has the shell offer the files whose names begin so."""
+    return [CompletionItem(begun, type="file")]
+
+
+def complete_codes(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Return the codes of errors that begin so, in capitals or not, with the names of their classes."""
+    return [CompletionItem(one.code, help=one.name) for one in explanations() if one.code.startswith(begun.upper())]
 
 
 def _read(context: click.Context, what: Callable[[Backend], list[CompletionItem]]) -> list[CompletionItem]:

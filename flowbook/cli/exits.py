@@ -34,7 +34,7 @@ Exit codes:
   2    something on the command line, or in the flow's code, is wrong
   3    the run failed and was REVERTED
   4    the run is SUSPENDED, or nobody works on it any more, and can be resumed
-  5    the storage cannot be reached, read or written
+  5    the storage cannot be reached, read or written, or what was asked for cannot be written to stdout
   6    the run is claimed by another living owner
   70   flowbook's own mistake
   124  of watch and suspend: --timeout has passed, and the run still goes on

@@ -12,6 +12,7 @@ from typing import Final
 import click
 
 from flowbook.cli.colours import styled
+from flowbook.cli.completion import complete_codes
 from flowbook.cli.output import Output, output_options
 from flowbook.cli.session import verbose_option
 from flowbook.cli.streams import write
@@ -33,7 +34,7 @@ _COLUMNS: Final = (Column("code"), Column("error"), Column("meaning", least=30))
 
 
 @click.command("explain", epilog=EPILOG)
-@click.argument("code", metavar="[CODE]", required=False)
+@click.argument("code", metavar="[CODE]", required=False, shell_complete=complete_codes)
 @output_options(EXPLAIN)
 @verbose_option
 def explain_error(code: str | None, output: Output) -> int:

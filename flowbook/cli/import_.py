@@ -9,9 +9,12 @@ from typing import Final
 
 import click
 
+from flowbook.cli.choosing import new_id
+from flowbook.cli.completion import complete_files
 from flowbook.cli.options import backend_option, backend_words, open_backend
 from flowbook.cli.session import Session, verbose_option
 from flowbook.cli.streams import write
+from flowbook.cli.summary import Hints
 from flowbook.exceptions import NotPossible
 from flowbook.views.transfers import import_run
 
@@ -24,8 +27,14 @@ Examples:
 
 
 @click.command("import", epilog=EPILOG)
-@click.argument("file", metavar="FILE")
-@click.option("--as", "run_id", metavar="RUN", help="The id that the run is to have here. Default: the one it has.")
+@click.argument("file", metavar="FILE", shell_complete=complete_files)
+@click.option(
+    "--as",
+    "run_id",
+    metavar="RUN",
+    callback=new_id,
+    help="The id that the run is to have here. Default: the one it has.",
+)
 @backend_option
 @verbose_option
 @click.pass_context
@@ -41,8 +50,8 @@ def import_(context: click.Context, file: str, run_id: str | None, backend: str)
         run = import_run(opened, lines, run_id=run_id, source="stdin" if file == "-" else file)
         url = opened.url
     write(run)
-    words = backend_words(context, backend)
-    write(f"imported into {url}: flowbook show {run}{f' --backend {words}' if words else ''}", err=True)
+    hints = Hints(run, backend_words(context, backend), "", url)
+    write(f"imported into {url}: {hints.command('show')}", err=True)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks the engine to suspend, the second stops at once. What is saved is safe either way.
+"""Ctrl-C, SIGTERM, SIGHUP: the first asks the engine to suspend, the second stops at once. What is saved is safe.
 
 A thread of its own counts them, told by the signal's wakeup descriptor: the main thread may be blocked, and then
 Python's own handler may run late (a lock that is being taken when the signal comes does not notice it).
@@ -21,8 +21,9 @@ from flowbook.states import FlowState
 GRACE_S: Final = 1.0
 """How long a stop may take to leave by itself; threads that run tasks cannot be interrupted."""
 
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-"""What a terminal sends for Ctrl-C, and what service managers, containers and batch systems send before they kill."""
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What a terminal sends for Ctrl-C, what service managers, containers and batch systems send before they kill, and what
+comes when a terminal is closed: often twice, so that a second one says nothing new. ``nohup`` has it ignored."""
 
 _LEAVE: Final = b"\0"
 _KNOCKS: Final = 20
@@ -47,7 +48,7 @@ class Interrupts:
     def __enter__(self) -> Self:
         self._engine.notifier.register(FlowState.RUNNING, self._say_again)
         self._thread.start()
-        self._handlers = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
+        self._handlers = {number: signal.signal(number, self._on_signal) for number in _heard()}
         self._wakeup = signal.set_wakeup_fd(self._mouth, warn_on_full_buffer=False)
         return self
 
@@ -81,6 +82,8 @@ class Interrupts:
         while (heard := os.read(self._ear, 1)) != _LEAVE:
             if heard[0] not in SIGNALS:
                 continue
+            if self._wished and heard[0] == signal.SIGHUP:
+                continue
             if self._wished:
                 self._stop()
                 return
@@ -100,3 +103,7 @@ class Interrupts:
         self._display.close()
         self._display.say(self._last_words)
         os._exit(Exit.INTERRUPTED)
+
+
+def _heard() -> list[signal.Signals]:
+    return [one for one in SIGNALS if one is not signal.SIGHUP or signal.getsignal(one) is not signal.SIG_IGN]

@@ -18,7 +18,7 @@ from flowbook.cli.tables import STATE_STYLES, Column, Grid, owner_text, print_ta
 from flowbook.cli.texts import short_time_text, time_text
 from flowbook.states import FlowState
 from flowbook.views.documents import list_document
-from flowbook.views.runs import RunRow
+from flowbook.views.runs import STATES, RunRow
 from flowbook.views.runs import list_runs as find_runs
 from flowbook.views.schemas import LIST
 
@@ -39,6 +39,9 @@ _COLUMNS: Final = (
     Column("book", least=8),
     Column("owner", least=20),
 )
+_AT_WORK: Final = frozenset({FlowState.RUNNING, FlowState.SUSPENDING, FlowState.RESUMING})
+"""The states of a run on which an owner works, or worked until it died."""
+
 _LEFT_OUT_FIRST: Final = ("book", "updated", "owner", "created")
 """What a narrow terminal does not show."""
 
@@ -49,8 +52,8 @@ _LEFT_OUT_FIRST: Final = ("book", "updated", "owner", "created")
     "--state",
     "states",
     multiple=True,
-    type=click.Choice([state.value for state in FlowState], case_sensitive=False),
-    help="Only runs in this state; may be given several times.",
+    type=click.Choice(STATES, case_sensitive=False),
+    help="Only runs in this state; may be given several times. DAMAGED are those whose records cannot be read.",
 )
 @click.option("--book", metavar="BOOK", help="Only runs of this book.")
 @click.option("--name", metavar="NAME", help="Only runs of the flow with this name.")
@@ -113,8 +116,8 @@ def _cells(row: RunRow, *, short: bool) -> dict[str, str]:
         "flow": row.name,
         "state": row.state,
         "atoms": str(row.atoms),
-        "created": time(row.created_at),
-        "updated": time(row.updated_at),
+        "created": time(row.created_at) if row.created_at else "",
+        "updated": time(row.updated_at) if row.updated_at else "",
         "book": row.book,
-        "owner": owner_text(row.owner),
+        "owner": owner_text(row.owner) or ("nobody" if row.state in _AT_WORK else ""),
     }

@@ -16,11 +16,11 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
-from flowbook.cli.progress import MARKS, UNDER_WAY, Tally, output_line
+from flowbook.cli.progress import MARKS, Tally, output_line
 from flowbook.cli.streams import may_be_unread
 from flowbook.cli.texts import clock_text
 from flowbook.events import PROGRESS, Notice
-from flowbook.states import AtomState, FlowState
+from flowbook.states import UNFINISHED_ATOMS, AtomState, FlowState
 
 REDRAW_S: Final = 0.1
 _ROWS_KEPT_FREE: Final = 4
@@ -106,7 +106,7 @@ class LiveDisplay:
         if not notice.atom:
             return
         line = self.tally.hear(notice)
-        if notice.state not in UNDER_WAY and notice.state != PROGRESS:
+        if notice.state not in UNFINISHED_ATOMS and notice.state != PROGRESS:
             self._lines.append(_Line(line, _STYLES.get(AtomState(notice.state), _PLAIN)))
 
     def say(self, text: str) -> None:

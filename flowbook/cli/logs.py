@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from flowbook.cli.session import Session
+from flowbook.cli.trouble import on_command_line
 from flowbook.engines.opening import Resumed
 
 LOG: Final = logging.getLogger("flowbook")
@@ -37,7 +38,7 @@ class _Teller(logging.Handler):
         try:
             args = record.args if isinstance(record.args, tuple) else ()
             prefix = "" if any(isinstance(one, Resumed) for one in args) else f"{record.levelname.lower()}: "
-            text = f"{prefix}{record.getMessage()}"
+            text = f"{prefix}{on_command_line(record.getMessage())}"
             if text not in self._said:
                 self._said.add(text)
                 self._session.say(text)

@@ -15,7 +15,7 @@ from click.shell_completion import CompletionItem
 from flowbook.cli.exits import Exit, exit_of
 from flowbook.cli.glance import VerbOfRuns
 from flowbook.cli.session import Session, verbose_option
-from flowbook.cli.streams import write
+from flowbook.cli.streams import open_closed, write
 from flowbook.exceptions import did_you_mean
 
 EXAMPLES: Final = """\b
@@ -123,6 +123,7 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (by default that of this process) and return the exit code."""
+    open_closed()
     session = Session()
     try:
         code: Any = cli.main(
@@ -131,8 +132,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             standalone_mode=False,
             obj=session,
         )
-    except (click.Abort, KeyboardInterrupt):
-        write("interrupted; what was saved is safe", err=True)
+    except (click.Abort, KeyboardInterrupt) as stop:
+        asked = isinstance(stop, click.Abort) and stop.__cause__ is None  # by click: nothing is done before that
+        write(f"interrupted; {'nothing was done or deleted' if asked else 'what was saved is safe'}", err=True)
         return Exit.INTERRUPTED
     except Exception as error:  # the one place where every error ends
         import_module("flowbook.cli.trouble").tell(error, session)

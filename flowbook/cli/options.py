@@ -25,7 +25,6 @@ backend_option: Final = click.option(
     envvar=BACKEND_VARIABLE,
     help=f"Where runs are recorded. Default: ${BACKEND_VARIABLE}, else {DEFAULT_BACKEND} in this directory.",
 )
-json_option: Final = click.option("--json", "as_json", is_flag=True, help="Print a JSON document with a version.")
 
 _ENGINE_OPTIONS: Final = (
     click.option("--engine", default="serial", metavar="NAME", help="serial (default) or parallel."),
@@ -58,7 +57,8 @@ def open_backend(url: str, session: Session, *, create: bool = False) -> Backend
     backend = fetch(url)
     if create:
         backend.open()
-    session.look_at(hide_secrets(url))
+    session.storage = hide_secrets(url)
+    session.look_at(session.storage)
     return backend
 
 

@@ -20,13 +20,12 @@ import click
 from flowbook.cli.streams import may_be_unread
 from flowbook.cli.texts import failure_line, took_text
 from flowbook.events import PROGRESS, Notice
-from flowbook.states import AtomState, FlowState
+from flowbook.states import UNFINISHED_ATOMS, AtomState, FlowState
 from flowbook.views.following import RunEvent, Source
 
 PROGRESS_VARIABLE: Final = "FLOWBOOK_PROGRESS"
 WAYS: Final = ("auto", "tty", "plain", "json", "quiet", "none")
 
-UNDER_WAY: Final = frozenset({AtomState.RUNNING, AtomState.REVERTING})
 FAILED: Final = frozenset({AtomState.FAILURE, AtomState.REVERT_FAILURE})
 MARKS: Final = {
     AtomState.FAILURE: "red",
@@ -46,7 +45,7 @@ progress_option: Final = click.option(
     envvar=PROGRESS_VARIABLE,
     help="What is told on stderr while the run goes on. auto: tty when stderr is a terminal, else plain. "
     "tty: a header and the atoms that run, redrawn. plain: a line for each event. json: the same as JSON "
-    "(flowbook.event/1). quiet: warnings and failures only. none: nothing, and no summary either. "
+    "(flowbook.event/1). quiet: warnings, failures, and what atoms print. none: only what atoms print, and no summary. "
     f"Default: ${PROGRESS_VARIABLE}, else auto.",
 )
 
@@ -88,7 +87,7 @@ class Tally:
             self.attempts.pop(name, None)
             self.progress.pop(name, None)
             self.outputs.pop(name, None)
-        if state in UNDER_WAY:
+        if state in UNFINISHED_ATOMS:
             self.running[name] = notice
             return self._line(notice, self._attempt(notice) if state == AtomState.RUNNING else "")
         if state == AtomState.RETRYING:

@@ -9,6 +9,7 @@ from typing import Final
 
 import click
 
+from flowbook.cli.exits import Exit, exit_of
 from flowbook.cli.moments import beginning
 from flowbook.cli.options import backend_option, open_backend
 from flowbook.cli.output import Output, output_options
@@ -17,9 +18,9 @@ from flowbook.cli.streams import write
 from flowbook.cli.tables import STATE_STYLES, Column, Grid, print_table
 from flowbook.cli.texts import short_time_text, time_text
 from flowbook.persistence.backend import Backend
-from flowbook.states import FINISHED, FlowState
+from flowbook.states import FINISHED
 from flowbook.views.housekeeping import Choice, Pruned, Pruning, choose, prune, pruning_document
-from flowbook.views.runs import RunRow
+from flowbook.views.runs import STATES, RunRow, may_work
 from flowbook.views.schemas import PRUNE
 
 EPILOG: Final = """\b
@@ -27,6 +28,11 @@ Examples:
   flowbook prune --older-than 30d --dry-run
   flowbook prune --older-than 30d --state success --yes
   flowbook prune --book nightly --keep 10
+\b
+Exit codes:
+  0    what was asked is done; runs that are claimed, or were written meanwhile, may have been left alone
+  2    something on the command line is wrong, or nobody is there to ask
+  5    the storage failed, or could not delete some of the runs
 """
 
 _SHOWN: Final = 10
@@ -62,8 +68,9 @@ class NotConfirmed(click.UsageError):
     "--state",
     "states",
     multiple=True,
-    type=click.Choice([state.value for state in FlowState], case_sensitive=False),
-    help="Only runs in this state; may be given several times. Default: the finished ones, SUCCESS, FAILURE, REVERTED.",
+    type=click.Choice(STATES, case_sensitive=False),
+    help="Only runs in this state; may be given several times. DAMAGED are those whose records cannot be read. "
+    "Default: the finished ones, SUCCESS, FAILURE, REVERTED.",
 )
 @click.option("--book", metavar="BOOK", help="Only runs of this book. Default: of all books.")
 @click.option(
@@ -108,7 +115,7 @@ def prune_runs(
         elif dry_run and pruning.runs:
             print_table(_grids(pruning.runs))
     write(_ending(pruning, pruned, dry_run=dry_run), err=True)
-    return 0
+    return exit_of(pruned.errors[0]) if pruned is not None and pruned.errors else Exit.OK
 
 
 def _tell_spared(pruning: Pruning) -> None:
@@ -120,10 +127,10 @@ def _tell_spared(pruning: Pruning) -> None:
 def _confirmed(pruning: Pruning, context: click.Context) -> bool:
     """Ask, and return the answer. Raises NotConfirmed where nobody can be asked."""
     if not sys.stdin.isatty():
-        raise NotConfirmed(_counts(pruning.runs), context)
-    claimed = [run for run in pruning.runs if run.owner is not None and run.owner.lives is not False]
+        raise NotConfirmed(_counts(len(pruning.runs), pruning.atoms), context)
+    claimed = [run for run in pruning.runs if may_work(run.owner)]
     more = f", {len(claimed)} of them claimed by a living owner" if claimed else ""
-    return click.confirm(f"delete {_counts(pruning.runs)}{more}?", err=True)
+    return click.confirm(f"delete {_counts(len(pruning.runs), pruning.atoms)}{more}?", err=True)
 
 
 def _prune(backend: Backend, pruning: Pruning, *, force: bool) -> Pruned:
@@ -138,16 +145,15 @@ def _ending(pruning: Pruning, pruned: Pruned | None, *, dry_run: bool) -> str:
     if not pruning.runs:
         return "nothing to delete: no run fits"
     if pruned is None:
-        return f"would delete {_counts(pruning.runs)}" if dry_run else "nothing was deleted"
+        return f"would delete {_counts(len(pruning.runs), pruning.atoms)}" if dry_run else "nothing was deleted"
     late = pruned.skipped[len(pruning.spared) :]
     skipped = "".join(f"; {run.id} was not: {why}" for run, why in late[:_SHOWN])
     more = f"; and {len(late) - _SHOWN} more were not" if len(late) > _SHOWN else ""
-    return f"deleted {_counts(pruned.deleted)}{skipped}{more}"
+    return f"deleted {_counts(len(pruned.deleted), pruned.atoms)}{skipped}{more}"
 
 
-def _counts(runs: Sequence[RunRow]) -> str:
-    atoms = sum(run.atoms for run in runs)
-    return f"{len(runs)} run{'' if len(runs) == 1 else 's'} ({atoms} atom{'' if atoms == 1 else 's'})"
+def _counts(runs: int, atoms: int) -> str:
+    return f"{runs} run{'' if runs == 1 else 's'} ({atoms} atom{'' if atoms == 1 else 's'})"
 
 
 def _grids(runs: Sequence[RunRow]) -> Iterator[Grid]:

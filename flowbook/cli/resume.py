@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from flowbook.cli import targets
+from flowbook.cli.completion import complete_files
 from flowbook.cli.exits import EXIT_CODES
 from flowbook.cli.logs import logs_told
 from flowbook.cli.options import backend_option, backend_words, engine_options, open_backend, run_argument, run_named
@@ -51,6 +52,7 @@ class ResumeRefused(FactoryRefused):
     "--allow",
     multiple=True,
     metavar="FILE|PACKAGE",
+    shell_complete=complete_files,
     help="Code that may be loaded to rebuild the flow; none is by default.",
 )
 @backend_option
@@ -71,7 +73,7 @@ def resume(
     RUN is its id, as much of the beginning as is unique, @last or @failed. Its flow is built again as the run
     recorded it, by code that --allow must name; without it the command to use is told.
 
-    Ctrl-C or SIGTERM suspends the run again, a second one stops at once.
+    Ctrl-C, SIGTERM or a terminal that is closed suspends the run again; a second Ctrl-C or SIGTERM stops at once.
     """
     session = context.ensure_object(Session)
     with closing(open_backend(backend, session)) as opened, logs_told(session):
@@ -89,7 +91,7 @@ def _load(backend: Backend, hints: Hints, allow: tuple[str, ...], options: dict[
             return load_from_run(backend, hints.run_id, allow=allow, **options)
     except FactoryRefused as error:
         again = ["--rerun"] if options["rerun"] else []
-        command = replace(hints, allow=error.allow).command("resume", *again, allow=True)
+        command = replace(hints, allow=error.allow).resume(*again)
         ended_well = view_run(backend, hints.run_id).state == FlowState.SUCCESS
         look = hints.command("show", "--json") if ended_well and not options["rerun"] else ""
         raise ResumeRefused(error, command, look) from error

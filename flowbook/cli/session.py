@@ -24,6 +24,7 @@ class Session:
     verbose: bool = False
     where: str = ""
     todo: str = ""
+    storage: str = ""  # the one that was opened, secrets hidden
     say: Callable[[str], None] = field(default=partial(write, err=True))
     """Shows a line beside progress: on stderr, while a display is shown through that."""
 

@@ -24,6 +24,7 @@ from flowbook.states import FINISHED, UNFINISHED_ATOMS, AtomState, FlowState
 from flowbook.views.atoms import atom_names, view_atom
 from flowbook.views.details import AtomView, RunView, narrowed, view_run
 from flowbook.views.documents import atom_document, run_document
+from flowbook.views.runs import may_work
 from flowbook.views.schemas import SHOW, SHOW_ATOM
 
 EPILOG = """\b
@@ -168,8 +169,7 @@ def _header(run: RunView) -> Iterator[tuple[str, str]]:
 
 def _state(run: RunView) -> str:
     stopped = run.state not in (*FINISHED, FlowState.SUSPENDED, FlowState.PENDING)
-    gone = run.owner is None or run.owner.lives is False
-    return f"{run.state} (interrupted: nobody works on it)" if stopped and gone else run.state
+    return run.state if may_work(run.owner) or not stopped else f"{run.state} (interrupted: nobody works on it)"
 
 
 def _counts(run: RunView) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +11,9 @@ from flowbook.cli.progress import Display, JsonDisplay
 from flowbook.cli.session import Session
 from flowbook.cli.streams import write
 from flowbook.cli.texts import failure_line, took_text
+from flowbook.engines.factories import Factory
+from flowbook.exceptions import FactoryMissing
+from flowbook.persistence.backend import Backend
 from flowbook.states import FINISHED, FlowState
 from flowbook.views.endings import Ending, Failed, Timing
 
@@ -21,11 +24,14 @@ PATH_SHOWN: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class Hints:
-    """What commands need to find the run again: its storage, if it was named, and its source."""
+    """What commands need to find the run again: its storage, if it was named, and its source.
+
+    ``allow`` is what builds its flow: nothing where that need not be said, None where it was not recorded.
+    """
 
     run_id: str
     backend: str  # nothing when the default or the environment names it
-    allow: str
+    allow: str | None
     keeps: str  # the storage, secrets hidden, or nothing when it ends with the process
 
     def command(self, verb: str, *options: str, allow: bool = False) -> str:
@@ -34,6 +40,27 @@ class Hints:
         words += ["--backend", self.backend] if self.backend else []
         words += ["--allow", self.allow] if allow and self.allow else []
         return shlex.join(words)
+
+    def resume(self, *options: str) -> str:
+        """Return the command line that continues the run, or what to do where nothing recorded builds its flow."""
+        if self.allow is None:
+            return f"run the program that began it again, with the run id {self.run_id!r}"
+        return self.command("resume", *options, allow=True)
+
+
+def hints_of(backend: Backend, run_id: str, words: str) -> Hints:
+    """Return the hints for a recorded run; ``words`` is what ``--backend`` must say. Raises NotFound."""
+    return Hints(run_id, words, allowance(backend, run_id), backend.url)
+
+
+def allowance(backend: Backend, run_id: str) -> str | None:
+    """Return what ``--allow`` must name for a recorded run to be resumed, or None where no factory was recorded."""
+    row = backend.load(run_id, ("flow",)).kind("flow").get(run_id, {}).get("factory")
+    try:
+        factory = Factory.from_row(row, run_id) if isinstance(row, Mapping) else None
+    except FactoryMissing:
+        return None
+    return None if factory is None else factory.path or factory.module
 
 
 def sum_up(ending: Ending, display: Display, hints: Hints, session: Session) -> None:
@@ -87,6 +114,6 @@ def _ways_on(ending: Ending, hints: Hints) -> Iterator[tuple[str, str]]:
     yield "results", hints.keeps
     yield "look", hints.command("show")
     if ending.state not in FINISHED:
-        yield "resume", hints.command("resume", allow=True)
+        yield "resume", hints.resume()
     elif ending.state is not FlowState.SUCCESS:
-        yield "again", hints.command("resume", "--rerun", allow=True)
+        yield "again", hints.resume("--rerun")

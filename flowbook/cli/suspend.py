@@ -11,7 +11,7 @@ from flowbook.cli.exits import EXIT_CODES, Exit
 from flowbook.cli.options import backend_option, backend_words, open_backend, run_argument, run_named
 from flowbook.cli.session import Session, verbose_option
 from flowbook.cli.streams import write
-from flowbook.cli.summary import Hints
+from flowbook.cli.summary import Hints, hints_of
 from flowbook.cli.texts import took_text
 from flowbook.engines import suspend as ask_to_suspend
 from flowbook.states import FINISHED
@@ -44,7 +44,7 @@ def suspend(context: click.Context, run_id: str | None, wait: bool, timeout: flo
     session = context.ensure_object(Session)
     with closing(open_backend(backend, session)) as opened:
         found = run_named(run_id, opened, session)
-        hints = Hints(found, backend_words(context, backend), "", opened.url)
+        hints = hints_of(opened, found, backend_words(context, backend))
         following = Following(opened, found, ("flow",))
         if not ask_to_suspend(opened, found):
             following.look()
@@ -69,7 +69,7 @@ def _wait(following: Following, hints: Hints, timeout_s: float | None) -> Exit:
     if not following.is_over:
         write(f"run {following.run} is still {following.state} after {took}; it suspends as soon as it can", err=True)
         return Exit.WAITED
-    write(f"{_how_it_is(following, hints)}; {took}", err=True)
+    write(f"after {took}, {_how_it_is(following, hints)}", err=True)
     return Exit.OK
 
 
@@ -77,4 +77,4 @@ def _how_it_is(following: Following, hints: Hints) -> str:
     run = f"run {following.run}"
     if following.state in FINISHED:
         return f"{run} has ended in {following.state}; {hints.command('show')} shows it"
-    return f"{run} is {following.state} and nobody works on it; {hints.command('resume')} continues it"
+    return f"{run} is {following.state} and nobody works on it; to continue it: {hints.resume()}"

@@ -7,7 +7,7 @@ import os
 import re
 import sysconfig
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -35,6 +35,18 @@ _LIBRARIES: Final = tuple({sysconfig.get_path(name) for name in ("stdlib", "pure
 
 _INPUT: Final = re.compile(r"store=\{(?P<quote>['\"])(?P<symbol>.+?)(?P=quote): \.\.\.\}")
 """How a wiring error tells programs to give an input."""
+
+_IN_PROGRAMS: Final = (
+    (_INPUT, r"--store \g<symbol>=..."),
+    (re.compile(r"\btake_over=True, on the command line --take-over\b"), "--take-over"),
+    (re.compile(r"\brerun=True\b"), "--rerun"),
+    (re.compile(r"\banother run_id\b"), "another --run-id"),
+    (re.compile(r"\bthe same run_id\b"), "the same run id"),
+)
+"""How errors and warnings tell programs what to do, and how the command line says it."""
+
+_CHOICE: Final = re.compile(r"'(?P<word>.*?)' is not one of ")
+"""How click tells that a word is none of those to choose from."""
 
 
 _NO_VERB: Final = re.compile("No such command '(.+?)'")
@@ -114,10 +126,18 @@ def parts_of(error: BaseException, session: Session) -> Parts:
     if not isinstance(error, FlowbookError):
         why = place_in_code(error) or "no error like this was expected here"
         return Parts(InternalError.code, f"{type(error).__name__}: {error}", session.where, why, InternalError().todo)
-    where = error.where or _place_of_cause(error) or session.where
+    storage = session.storage if isinstance(error, StorageError) else ""
+    where = error.where or _place_of_cause(error) or storage or session.where
     why = error.why or _general_why(error)
-    what = _INPUT.sub(r"--store \g<symbol>=...", str(error))
-    return Parts(error.code, what, where, why, error.todo or session.todo or _general_todo(error))
+    todo = error.todo or session.todo or _general_todo(error)
+    return Parts(error.code, on_command_line(str(error)), where, why, on_command_line(todo))
+
+
+def on_command_line(text: str) -> str:
+    """Return what is told to programs in the words of the command line."""
+    for in_program, word in _IN_PROGRAMS:
+        text = in_program.sub(word, text)
+    return text
 
 
 def place_in_code(error: BaseException) -> str:
@@ -196,12 +216,34 @@ def _of_group(what: str, verbs: list[str], path: str, others: tuple[str, str, st
 
 
 def _near(error: click.ClickException) -> str:
+    """Return the option or the word to choose that was probably meant, or nothing."""
+    match error:
+        case click.NoSuchOption():
+            return _near_option(error)
+        case click.BadParameter(param=click.Parameter(type=click.Choice() as type_)):
+            named = _CHOICE.search(error.message)
+            choices = {str(choice).lower(): str(choice) for choice in type_.choices}
+            near = get_close_matches(named["word"].lower(), choices, n=1) if named else []
+            return f"did you mean {choices[near[0]]!r}?" if near else ""
+    return ""
+
+
+def _near_option(error: click.NoSuchOption) -> str:
     """Return the option that was probably meant; click also takes those for near that share no more than dashes."""
-    if not isinstance(error, click.NoSuchOption):
-        return ""
     word = error.option_name.lstrip("-")
-    near = (name for name in error.possibilities or () if get_close_matches(word, [name.lstrip("-")]))
-    return next((f"did you mean {name!r}?" for name in near), "")
+    if near := _nearest(word, error.possibilities or ()):
+        return f"did you mean {near!r}?"
+    if error.ctx is None or not isinstance(group := error.ctx.command, click.Group):
+        return ""
+    commands = (group.get_command(error.ctx, name) for name in group.list_commands(error.ctx))
+    options = sorted({name for one in commands if one for parameter in one.params for name in parameter.opts})
+    near = _nearest(word, [name for name in options if name.startswith("--")])
+    return f"did you mean {near!r}? it goes behind the verb: flowbook VERB {near} ..." if near else ""
+
+
+def _nearest(word: str, options: Iterable[str]) -> str:
+    names = {name.lstrip("-"): name for name in options}
+    return next((names[near] for near in get_close_matches(word, names, n=1)), "")
 
 
 def _traceback_of(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from flowbook.cli.exits import EXIT_CODES, Exit, exit_of_state
 from flowbook.cli.options import backend_option, backend_words, open_backend, run_argument, run_named
 from flowbook.cli.progress import Display, JsonDisplay, Tally, display_for, line_to, progress_option
 from flowbook.cli.session import Session, verbose_option
-from flowbook.cli.summary import Hints, sum_up
+from flowbook.cli.summary import Hints, hints_of, sum_up
 from flowbook.persistence.backend import Backend
 from flowbook.states import FINISHED, FlowState
 from flowbook.views.endings import recorded_ending
@@ -64,7 +64,7 @@ def watch(
     session = context.ensure_object(Session)
     with closing(open_backend(backend, session)) as opened:
         following = Following(opened, run_named(run_id, opened, session))
-        hints = Hints(following.run, backend_words(context, backend), "", opened.url)
+        hints = hints_of(opened, following.run, backend_words(context, backend))
         display = _display(following, progress, as_json=as_json or output is not None)
         try:
             _follow(following, display, interval, timeout)

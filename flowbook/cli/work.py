@@ -30,7 +30,7 @@ def work(engine: Engine, session: Session, hints: Hints, *, how: str) -> Exit:
     plan = engine.compilation.plan
     tally = Tally(engine.run_id, plan.flow_name, plan.atom_count, InEngine(engine), str(current_owner()))
     display = display_for(how, tally)
-    resume = hints.command("resume", allow=True)
+    resume = hints.resume()
     last_words = f"stopped at once; what was saved is safe\n  resume: {resume}" if hints.keeps else "stopped at once"
     _connect(engine, display)
     try:

@@ -35,7 +35,8 @@ def fetch(conf: str | Mapping[str, object]) -> Backend:
     except UnknownPlugin as error:
         if ":" in options.address or error.todo:
             raise
-        todo = f"did you mean sqlite:///{options.address}?" if options.address else "give 'sqlite:///runs.db'"
+        scheme = "dir:" if os.path.isdir(options.address) else "sqlite:///"
+        todo = f"did you mean {scheme}{options.address}?" if options.address else "give 'sqlite:///runs.db'"
         raise NotPossible(f"{options.url!r} is no URL of a storage", todo=todo) from error
     backend: Backend = make(given)
     return backend

@@ -18,12 +18,11 @@ from flowbook.views.details import (
     atom_of,
     duration_s,
     failure_of,
-    owner_of_run,
     planned,
     read_run,
     stored,
 )
-from flowbook.views.runs import OwnerView
+from flowbook.views.runs import OwnerView, may_work, owner_of_run
 
 INPUT = "input"
 """What stands among the sources of a symbol when the run was given it."""
@@ -81,7 +80,7 @@ def view_atom(backend: Backend, run_id: str, name: str) -> AtomReport:
     atom = atom_of(detail, name, plan or {})
     waits = dict(_not_done_before(recorded, name, backend.url)) if atom.state == AtomState.PENDING else {}
     pending = atom.state == AtomState.PENDING
-    why_not = _why_not(detail.state, owner_of_run(backend, detail), waits) if pending else ()
+    why_not = _why_not(detail.state, owner_of_run(backend, detail.id), waits) if pending else ()
     return AtomReport(
         detail.id,
         detail.state,
@@ -115,7 +114,7 @@ def _attempt(row: Row) -> AttemptView:
         row.get("owner", ""),
         row["started_at"],
         row.get("ended_at"),
-        None if row.get("ended_at") is None else duration_s(row),
+        duration_s(row),
     )
 
 
@@ -165,11 +164,11 @@ def _why_not(state: str, owner: OwnerView | None, waits: Mapping[str, str]) -> I
         yield f"the run has ended in {state}"
     elif state in (FlowState.SUSPENDED, FlowState.PENDING):
         yield f"the run is {state}: it goes on when it is resumed"
-    elif owner is None or owner.lives is False:
+    elif not may_work(owner):
         yield f"the run was interrupted as it was {state}: nobody works on it"
     elif state == FlowState.SUSPENDING:
         yield "the run is SUSPENDING: nothing more is started"
-    if owner is not None and owner.lives is not False:
+    if owner is not None and may_work(owner):
         yield f"the run is owned by {owner.name} since {to_text(owner.since)}"
     if waits:
         yield f"it waits for {', '.join(f'{name} ({is_})' for name, is_ in waits.items())}"

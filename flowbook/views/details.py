@@ -23,12 +23,12 @@ from flowbook.engines.storage import as_inline
 from flowbook.exceptions import Damaged, FlowbookError, NotFound
 from flowbook.failure import Failure
 from flowbook.persistence import codec
-from flowbook.persistence.backend import Backend, FlowRecords, Query
+from flowbook.persistence.backend import Backend, FlowRecords
 from flowbook.persistence.changes import MISSING, Inline, Row
 from flowbook.persistence.records import AtomDetail, FlowDetail
 from flowbook.secrets.masking import masked, shown_document
-from flowbook.states import UNFINISHED_ATOMS, AtomState
-from flowbook.views.runs import OwnerView, owner_of
+from flowbook.states import UNFINISHED_ATOMS, AtomState, Direction
+from flowbook.views.runs import OwnerView, owner_of_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,9 @@ class FailureView:
 class AtomView:
     """One atom of a run. ``attempts`` counts executions of this round; times are seconds since the epoch.
 
-    ``duration_s`` is that of the last attempt that ended. ``progress`` (0 to 1) is what the attempt under way has
-    told, 1 after SUCCESS, None otherwise. ``notes`` is what it noted beside that; ``result`` is as it was stored.
+    ``duration_s`` is that of the last execution that ended, not of a revert. ``progress`` (0 to 1) is what the attempt
+    under way has told, 1 after SUCCESS, None otherwise. ``notes`` is what it noted beside that; ``result`` is as it was
+    stored.
     """
 
     name: str
@@ -124,7 +125,7 @@ def view_run(backend: Backend, run_id: str) -> RunView:
         detail.state,
         detail.created_at,
         detail.updated_at,
-        owner_of_run(backend, detail),
+        owner_of_run(backend, detail.id),
         _factory(detail.row, run_id),
         {name: stored(row.get("value")) for name, row in records.kind("input").items()},
         dict(Counter(atom.state for atom in atoms)),
@@ -141,13 +142,6 @@ def narrowed(run: RunView, *, states: Collection[str] = (), names: str = "") -> 
     wanted = frozenset(map(str, states))
     atoms = [atom for atom in run.atoms if not wanted or atom.state in wanted]
     return replace(run, atoms=tuple(atom for atom in atoms if fits is None or fits(atom.name)))
-
-
-def owner_of_run(backend: Backend, detail: FlowDetail) -> OwnerView | None:
-    """Return who has claimed the run, if anybody has."""
-    at = detail.created_at  # narrows the query to this run and those of the same moment
-    summaries = backend.find(Query(prefix=detail.id, since=at, until=at))
-    return next((owner_of(summary) for summary in summaries if summary.flow == detail.id), None)
 
 
 def _factory(row: Row, run_id: str) -> str:
@@ -181,7 +175,13 @@ def atom_of(detail: FlowDetail, name: str, plan: Mapping[str, Any]) -> AtomView:
         atom = detail.find(name)
     except NotFound:
         atom = AtomDetail.from_row(name, {})
-    ended = [row for row in atom.attempts if row.get("ended_at") is not None and row.get("round", 0) == atom.round]
+    ended = [
+        row
+        for row in atom.attempts
+        if row.get("ended_at") is not None
+        and row.get("round", 0) == atom.round
+        and row.get("direction", Direction.EXECUTE) == Direction.EXECUTE
+    ]
     last = ended[-1] if ended else None
     under_way = atom.state in UNFINISHED_ATOMS
     return AtomView(
@@ -191,7 +191,7 @@ def atom_of(detail: FlowDetail, name: str, plan: Mapping[str, Any]) -> AtomView:
         atom.round,
         atom.attempt,
         atom.more.get("revert_attempt", 0),
-        atom.more.get("started_at") or None,
+        (atom.more.get("started_at") if under_way or last is None else last["started_at"]) or None,
         None if last is None or under_way else last["ended_at"],
         None if last is None else duration_s(last),
         _progress(atom),
@@ -212,9 +212,10 @@ def _progress(atom: AtomDetail) -> float | None:
     return 1.0 if atom.state == AtomState.SUCCESS else None
 
 
-def duration_s(attempt: Row) -> float:
-    """Return how long an attempt took that has ended."""
-    return max(0.0, float(attempt["ended_at"]) - float(attempt["started_at"]))
+def duration_s(attempt: Row) -> float | None:
+    """Return how long an attempt took; None for one that was interrupted."""
+    ended_at = attempt.get("ended_at")
+    return None if ended_at is None else max(0.0, float(ended_at) - float(attempt["started_at"]))
 
 
 def stored(value: Any) -> Any:  # a row's field: a handle, or the JSON document that stands for one
@@ -239,4 +240,9 @@ def failure_of(value: Any) -> FailureView | None:  # as above
         return FailureView(type(error).__name__, str(error), "")
     if not isinstance(failure, Failure):
         return FailureView("Damaged", "what is stored is no failure", "")
+    return view_of(failure)
+
+
+def view_of(failure: Failure) -> FailureView:
+    """Return a failure as it is shown."""
     return FailureView(failure.type_names[0], failure.exception_str, failure.traceback_str)

@@ -61,8 +61,8 @@ def _header(run: RunRow | RunView) -> Document:
         "book": run.book,
         "name": run.name,
         "state": run.state,
-        "created_at": iso(run.created_at),
-        "updated_at": iso(run.updated_at),
+        "created_at": iso(run.created_at or None),
+        "updated_at": iso(run.updated_at or None),
         "owner": owner_document(run.owner),
     }
 

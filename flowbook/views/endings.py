@@ -16,7 +16,7 @@ from flowbook.failure import Failure
 from flowbook.persistence.backend import Backend, FlowRecords
 from flowbook.persistence.changes import Row
 from flowbook.states import AtomState, Direction, FlowState
-from flowbook.views.details import FailureView, RunView, view_run
+from flowbook.views.details import FailureView, RunView, duration_s, view_of, view_run
 
 SLOWEST: Final = 3
 """How many of the atoms that took longest are told."""
@@ -120,7 +120,7 @@ def timing_of(
     took = {name: seconds for name, rows in attempts.items() if (seconds := _last_execution_s(rows)) is not None}
     path, path_s = critical_path(took, edges)
     return Timing(
-        sum(_took_s(row) for rows in recent.values() for row in rows),
+        sum(duration_s(row) or 0.0 for rows in recent.values() for row in rows),
         sum(count > 1 for count in executions),
         path,
         path_s,
@@ -149,11 +149,6 @@ def critical_path(took: Mapping[str, float], edges: Iterable[tuple[str, str]]) -
         path.append(last)
         last = behind.get(last)
     return tuple(name for name in reversed(path) if name in took), path_s
-
-
-def view_of(failure: Failure) -> FailureView:
-    """Return a failure as it is shown."""
-    return FailureView(failure.type_names[0], failure.exception_str, failure.traceback_str)
 
 
 def _counts(
@@ -201,9 +196,4 @@ def _attempts_of(engine: Engine) -> Attempts:
 
 def _last_execution_s(rows: Sequence[Row]) -> float | None:
     executed = (row for row in reversed(rows) if row["direction"] == Direction.EXECUTE)
-    return next((_took_s(row) for row in executed if row.get("ended_at") is not None), None)
-
-
-def _took_s(row: Row) -> float:
-    """Return how long an attempt took; nothing is known of one that was interrupted."""
-    return 0.0 if row.get("ended_at") is None else max(0.0, float(row["ended_at"]) - float(row["started_at"]))
+    return next((took_s for row in executed if (took_s := duration_s(row)) is not None), None)

@@ -11,18 +11,18 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, Protocol
 
 from flowbook.engines.checking import checked
+from flowbook.engines.core.run import PROGRESS as NOTED_PROGRESS
 from flowbook.engines.engine import Engine
 from flowbook.engines.opening import unpack_plan
 from flowbook.engines.options import SCHEMA
 from flowbook.events import PROGRESS, Notice
 from flowbook.failure import Failure
-from flowbook.persistence.backend import Backend, FlowRecords, Query
+from flowbook.persistence.backend import Backend, FlowRecords
 from flowbook.persistence.changes import Row
 from flowbook.states import FINISHED, UNFINISHED_ATOMS, AtomState, Direction, FlowState
-from flowbook.views.details import FailureView, failure_of
+from flowbook.views.details import FailureView, failure_of, view_of
 from flowbook.views.documents import iso
-from flowbook.views.endings import view_of
-from flowbook.views.runs import OwnerView, owner_of
+from flowbook.views.runs import OwnerView, may_work, owner_of_run
 from flowbook.views.schemas import EVENT
 
 EVERY_S: Final = 0.5
@@ -154,7 +154,7 @@ class Following:
     @property
     def is_worked_on(self) -> bool:
         """Whether an owner holds the run that lives, as far as that can be seen from here."""
-        return self.owner is not None and self.owner.lives is not False
+        return may_work(self.owner)
 
     def saved(self) -> Sequence[str]:
         """Return the atoms that were done at the first look."""
@@ -193,7 +193,7 @@ class Following:
 
         At the first look that is the state of the flow, and what runs.
         """
-        owner = self._owner()  # before the records: who has ended since still counts as there
+        owner = owner_of_run(self._backend, self.run)  # before the records: who has ended since still counts as there
         records = self._read(self.run, self._kinds)
         row = records.kind("flow")[self.run]
         before, self.state = self.state, FlowState(row["state"])
@@ -208,15 +208,11 @@ class Following:
     def _is_left(self) -> bool:
         """Return whether nobody works on the run: asked twice, as somebody may just have come."""
         if not self.is_worked_on:
-            self.owner = self._owner()
+            self.owner = owner_of_run(self._backend, self.run)
         return not self.is_worked_on
 
     def _read(self, run_id: str, kinds: Sequence[str]) -> FlowRecords:
         return checked(self._backend.load(run_id, kinds), self._backend.url, SCHEMA)
-
-    def _owner(self) -> OwnerView | None:
-        query = Query(prefix=self.run, since=self.created_at, until=self.created_at)
-        return next((owner_of(one) for one in self._backend.find(query) if one.flow == self.run), None)
 
     # -- what has happened to atoms --
 
@@ -248,7 +244,7 @@ class Following:
             direction = Direction.EXECUTE if executes else Direction.REVERT
             number = row.get("attempt" if executes else "revert_attempt", 0)
             yield from self._begins(name, direction, row.get("round", 0), number, row.get("started_at", now))
-            told = (row.get("metadata") or {}).get("progress")
+            told = (row.get("metadata") or {}).get(NOTED_PROGRESS)
             if isinstance(told, int | float) and self._progress.get(name) != told:
                 self._progress[name] = told
                 yield self._notice(name, PROGRESS, now, number, progress=float(told))

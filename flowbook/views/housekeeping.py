@@ -6,18 +6,18 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flowbook.exceptions import FlowOwned, NotFound
+from flowbook.exceptions import FlowOwned, NotFound, OwnershipLost, StorageError
 from flowbook.persistence.backend import Backend
 from flowbook.persistence.inspection import SchemaVersions, Versioned
 from flowbook.persistence.owners import current_owner
 from flowbook.states import FINISHED
 from flowbook.views.documents import list_document
-from flowbook.views.runs import RunRow, list_runs
+from flowbook.views.runs import RunRow, list_runs, may_work, row_of_run
 from flowbook.views.schemas import PRUNE
 
 _LEASE_S: Final = 30.0
 
-CLAIMED: Final = "somebody works on it, or may: --force deletes it all the same"
+CLAIMED: Final = "somebody works on it, or may"
 CHANGED: Final = "it was written meanwhile"
 GONE: Final = "somebody else has deleted it meanwhile"
 
@@ -26,8 +26,9 @@ GONE: Final = "somebody else has deleted it meanwhile"
 class Choice:
     """Which runs are to be deleted: those that fit every field that is given.
 
-    ``states`` are the finished ones by default; ``before`` is when a run was last written at the latest, in seconds
-    since the epoch; the newest ``keep`` of those that fit stay. ``force`` means claimed runs too.
+    ``states`` are the finished ones by default, and may be any of `flowbook.views.runs.STATES`; ``before`` is when a
+    run was last written at the latest, in seconds since the epoch; the newest ``keep`` of those that fit stay.
+    ``force`` means claimed runs too.
     """
 
     states: Collection[str] = FINISHED
@@ -52,10 +53,19 @@ class Pruning:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What became of it: the runs that were deleted, and those that were not, each with the reason."""
+    """What became of it: the runs that were deleted, and those that were not, each with the reason.
+
+    ``errors`` are those of the storage, which left runs as they were.
+    """
 
     deleted: tuple[RunRow, ...]
     skipped: tuple[tuple[RunRow, str], ...]
+    errors: tuple[StorageError, ...] = ()
+
+    @property
+    def atoms(self) -> int:
+        """How many atoms the runs that were deleted had."""
+        return sum(run.atoms for run in self.deleted)
 
 
 def choose(backend: Backend, choice: Choice) -> Pruning:
@@ -64,14 +74,9 @@ def choose(backend: Backend, choice: Choice) -> Pruning:
     fitting = [run for run in found if choice.before is None or run.updated_at <= choice.before]
     fitting.sort(key=lambda run: run.updated_at, reverse=True)
     going = fitting[choice.keep :]
-    spared = tuple(run for run in going if not choice.force and _may_be_owned(run))
+    spared = tuple(run for run in going if not choice.force and may_work(run.owner))
     claimed = {run.id for run in spared}
     return Pruning(tuple(run for run in going if run.id not in claimed), spared)
-
-
-def _may_be_owned(run: RunRow) -> bool:
-    """Say whether somebody has claimed a run; one who is known to be gone does not count."""
-    return run.owner is not None and run.owner.lives is not False
 
 
 def _nobody(run: RunRow) -> None:
@@ -83,36 +88,42 @@ def prune(
 ) -> Pruned:
     """Delete the runs that were chosen, each at once or not at all; ``told`` hears of each that is done.
 
-    A run that was written since, or claimed, is left alone; ``force`` takes a claimed one from its owner first, whose
-    engine then stops with OwnershipLost.
+    A run that was written since, or claimed, is left alone, and one that the storage cannot delete: the others go on.
+    ``force`` takes a claimed one from its owner first, whose engine then stops with OwnershipLost; it may have been
+    written since, but not have changed its state.
     """
     deleted: list[RunRow] = []
     skipped = [(run, CLAIMED) for run in pruning.spared]
-    now = {run.id: run for run in list_runs(backend)}
+    errors: list[StorageError] = []
     for run in pruning.runs:
-        reason = _delete(backend, run, now.get(run.id), force=force)
+        try:
+            reason = _delete(backend, run, force=force)
+        except StorageError as error:
+            errors.append(error)
+            reason = f"{error}: {error.why}" if error.why else str(error)
         if reason:
             skipped.append((run, reason))
         else:
             deleted.append(run)
         told(run)
-    return Pruned(tuple(deleted), tuple(skipped))
+    return Pruned(tuple(deleted), tuple(skipped), tuple(errors))
 
 
-def _delete(backend: Backend, run: RunRow, now: RunRow | None, *, force: bool) -> str:
-    """Delete a run, and return nothing, or the reason why it was not deleted."""
+def _delete(backend: Backend, run: RunRow, *, force: bool) -> str:
+    """Delete a run as it was seen, and return nothing, or the reason why it was not deleted. Raises StorageError."""
+    now = row_of_run(backend, run.id)
     if now is None:
         return GONE
-    if now.updated_at != run.updated_at and not force:
+    if now.state != run.state or (now.updated_at != run.updated_at and not force):
         return CHANGED
     try:
-        if force and _may_be_owned(now):
+        if force and may_work(now.owner):
             claim = backend.claim(f"flow:{run.id}", current_owner(), lease_s=_LEASE_S, take_over=True)
             backend.renew(claim, lease_s=0.0)
         backend.destroy(run.id)
     except NotFound:
         return GONE
-    except FlowOwned:
+    except (FlowOwned, OwnershipLost):
         return CLAIMED
     return ""
 
@@ -125,13 +136,12 @@ def pruning_document(backend: Backend, pruning: Pruning, pruned: Pruned | None) 
         *_rows(going, fate, [""] * len(going)),
         *_rows([run for run, _ in left], "skipped", [why for _, why in left]),
     ]
-    deleted = () if pruned is None else pruned.deleted
     return PRUNE.document(
         rows,
         backend=backend.url,
         dry_run=pruned is None,
-        deleted=len(deleted),
-        deleted_atoms=sum(run.atoms for run in deleted),
+        deleted=0 if pruned is None else len(pruned.deleted),
+        deleted_atoms=0 if pruned is None else pruned.atoms,
         skipped=len(left),
     )
 

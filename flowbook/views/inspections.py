@@ -12,14 +12,14 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any, Final
 
-from flowbook.exceptions import FlowbookError, NotFound, StorageError
+from flowbook.exceptions import Damaged, FlowbookError, NotFound, StorageError
 from flowbook.persistence.backend import Backend, FlowSummary, Query
 from flowbook.persistence.inspection import Inspectable, Level, Versioned
 from flowbook.persistence.owners import lives_by_pid
 from flowbook.plugins import Plugin, installed_plugins
 from flowbook.states import FINISHED
 from flowbook.views.details import read_run
-from flowbook.views.runs import GROUP
+from flowbook.views.runs import DAMAGED, GROUP
 from flowbook.views.schemas import DOCTOR, PLUGINS
 
 ABOUT_STORAGE: Final = frozenset({"storage", "schema", "runs", "claims", "clock"})
@@ -71,11 +71,17 @@ def _guarded(area: str, checks: Iterator[Check], url: str) -> Iterator[Check]:
     try:
         yield from checks
     except StorageError as error:
-        yield Check(area, Level.FAIL, _told(error), error.where or url, error.todo or f"flowbook explain {error.code}")
+        fix = _todo(error) or f"flowbook explain {error.code}"
+        yield Check(area, Level.FAIL, _told(error), error.where or url, fix)
 
 
 def _told(error: FlowbookError) -> str:
     return f"{error}: {error.why}" if error.why else str(error)
+
+
+def _todo(error: FlowbookError) -> str:
+    """Return what an error says to do; damage says that it is to be looked for, which is done here."""
+    return "" if type(error) is Damaged else error.todo
 
 
 def _own_findings(backend: Backend) -> Iterator[Check]:
@@ -117,16 +123,17 @@ def _runs(backend: Backend, runs: Sequence[FlowSummary]) -> Iterator[Check]:
         except FlowbookError as error:
             damaged += 1
             if damaged <= _SHOWN:
-                yield _damaged(error, summary.flow)
+                yield _damaged(error, summary)
     if damaged > _SHOWN:
         yield Check("runs", Level.FAIL, f"{damaged - _SHOWN} more runs cannot be read", backend.url, "see those above")
     if not damaged:
         yield Check("runs", Level.OK, f"runs read: {len(runs)}; all their records make sense", backend.url)
 
 
-def _damaged(error: FlowbookError, run: str) -> Check:
-    fix = "other runs are not touched; restore a copy of the storage, or let flowbook prune delete this run in time"
-    return Check("runs", Level.FAIL, _told(error), f"run {run}", error.todo or fix)
+def _damaged(error: FlowbookError, run: FlowSummary) -> Check:
+    prune = "flowbook prune --state damaged" if run.state == DAMAGED else "let flowbook prune delete this run in time"
+    fix = f"other runs are not touched; restore a copy of the storage, or {prune}"
+    return Check("runs", Level.FAIL, _told(error), f"run {run.flow}", _todo(error) or fix)
 
 
 def _claims(runs: Sequence[FlowSummary]) -> Iterator[Check]:

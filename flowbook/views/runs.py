@@ -14,6 +14,12 @@ from flowbook.states import FlowState
 GROUP: Final = "logbook:"
 """What the ids of records begin with that only tell which runs belong together: no list of runs shows them."""
 
+DAMAGED: Final = "DAMAGED"
+"""The state that a backend tells of a run whose records it cannot read."""
+
+STATES: Final[Sequence[str]] = (*FlowState, DAMAGED)
+"""The states that a run in a list may be in."""
+
 LAST: Final = "@last"
 FAILED: Final = "@failed"
 
@@ -35,7 +41,10 @@ class OwnerView:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """One run in a list; times are seconds since the epoch, ``owner`` is None while nobody has claimed it."""
+    """One run in a list; times are seconds since the epoch, ``owner`` is None while nobody has claimed it.
+
+    Of a run that is `DAMAGED` no times are known: they are 0.
+    """
 
     id: str
     book: str
@@ -63,7 +72,7 @@ def list_runs(
     ``name`` is that of the flow, ``prefix`` the beginning of the run's id; ``since`` and ``until`` bound the time of
     its creation, in seconds since the epoch.
     """
-    query = Query(book, name, frozenset(states), prefix, since, until, limit)
+    query = Query(book=book, name=name, states=frozenset(states), prefix=prefix, since=since, until=until, limit=limit)
     return tuple(map(row_of, _found(backend, query)))
 
 
@@ -92,12 +101,28 @@ def row_of(summary: FlowSummary) -> RunRow:
     )
 
 
+def row_of_run(backend: Backend, run_id: str) -> RunRow | None:
+    """Return the row of the run with exactly this id; None when there is none."""
+    return next(map(row_of, backend.find(Query(flow=run_id))), None)
+
+
+def owner_of_run(backend: Backend, run_id: str) -> OwnerView | None:
+    """Return who has claimed the run with exactly this id, if anybody has."""
+    row = row_of_run(backend, run_id)
+    return None if row is None else row.owner
+
+
 def owner_of(summary: FlowSummary) -> OwnerView | None:
     """Return who has claimed the run, if anybody has."""
     owner = summary.owner
     if owner is None:
         return None
     return OwnerView(str(owner), summary.owned_since or summary.updated_at, lives_by_pid(owner))
+
+
+def may_work(owner: OwnerView | None) -> bool:
+    """Return whether somebody works on a run, as far as can be seen from here: who is known to be gone does not."""
+    return owner is not None and owner.lives is not False
 
 
 def find_id(backend: Backend, word: str) -> str:

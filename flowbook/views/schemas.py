@@ -80,8 +80,8 @@ _RUN: Final[Mapping[str, Part]] = {
     "book": TEXT,
     "name": TEXT,
     "state": TEXT,
-    "created_at": TIME,
-    "updated_at": TIME,
+    "created_at": maybe(TIME),
+    "updated_at": maybe(TIME),
     "owner": maybe(OWNER),
 }
 

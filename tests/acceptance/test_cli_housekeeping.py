@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import select
 import sqlite3
 import stat
 import subprocess
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from acceptance.command_line import COMMAND, STEPS, TIMEOUT_S, Ended, Waiting, environment, flowbook
+from acceptance.command_line import COMMAND, STEPS, TIMEOUT_S, Ended, Waiting, environment, flowbook, part
 from acceptance.schemas import check
 from flowbook.views.schemas import DOCTOR, EXPLAIN, PLUGINS, PRUNE
 
@@ -44,10 +46,11 @@ def on_terminal(folder: Path, words: Sequence[str], until: str, answer: str) -> 
         [*COMMAND, *words], cwd=folder, env=environment(TERM="xterm"), stdin=slave, stdout=subprocess.PIPE, stderr=slave
     )
     os.close(slave)
-    shown = ""
+    shown, before = "", time.monotonic() + TIMEOUT_S
     while until not in shown:
-        assert select.select([master], [], [], TIMEOUT_S)[0], f"{until!r} was not shown: {shown}"
-        shown += os.read(master, 65536).decode()
+        more = part(master, before)
+        assert more, f"{until!r} was not shown: {shown}"
+        shown += more.decode()
     os.write(master, answer.encode())
     out, _ = process.communicate(timeout=TIMEOUT_S)
     while select.select([master], [], [], 0)[0]:
@@ -175,6 +178,43 @@ def test_prune_deletes_nothing_when_its_question_is_not_answered(folder: Path) -
     assert len(ids(folder)) == 2
 
 
+def test_a_run_that_cannot_be_deleted_stops_no_other_and_exits_with_5(folder: Path) -> None:
+    assert flowbook(folder, "run", "steps.py::first", "--run-id", "r3").code == 0
+    with closing(sqlite3.connect(folder / "flowbook.db")) as database, database:
+        database.execute(
+            "CREATE TRIGGER worn BEFORE DELETE ON records WHEN OLD.claim = 'flow:r2' "
+            "BEGIN SELECT RAISE(ABORT, 'it is worn out'); END"
+        )
+    ended = flowbook(folder, "prune", "--yes")
+    assert (ended.code, ended.out) == (5, "")
+    assert re.fullmatch(r"deleted 2 runs \(2 atoms\); r2 was not: .*: .*it is worn out.*\n", ended.err)
+    assert ids(folder) == ["r2"]
+    told = flowbook(folder, "prune", "--yes", "--json")
+    assert told.code == 5
+    document = json.loads(told.out)
+    check(document, PRUNE.json_schema())
+    assert [(run["id"], run["fate"]) for run in document["runs"]] == [("r2", "skipped")]
+    assert "it is worn out" in document["runs"][0]["why"]
+
+
+def test_damaged_runs_are_found_by_their_state_and_deleted(tmp_path: Path) -> None:
+    (tmp_path / "steps.py").write_text(STEPS, encoding="utf-8")
+    env = environment(FLOWBOOK_BACKEND="dir:runs")
+    for run in ("r1", "r2", "r3"):
+        assert flowbook(tmp_path, "run", "steps.py::first", "--run-id", run, env=env).code == 0
+    for journal in (tmp_path / "runs" / "flow" / "r2").glob("epoch-*"):
+        journal.write_bytes(b"x" + journal.read_bytes()[1:])
+    assert (
+        "; restore a copy of the storage, or flowbook prune --state damaged"
+        in flowbook(tmp_path, "doctor", env=env).out
+    )
+    listed = flowbook(tmp_path, "list", "--state", "damaged", "--json", env=env)
+    assert [run["id"] for run in json.loads(listed.out)["runs"]] == ["r2"]
+    ended = flowbook(tmp_path, "prune", "--state", "damaged", "--yes", env=env)
+    assert (ended.code, ended.out, ended.err) == (0, "", "deleted 1 run (0 atoms)\n")
+    assert flowbook(tmp_path, "prune", "--yes", env=env).err == "deleted 2 runs (2 atoms)\n"
+
+
 def test_prune_has_json_and_its_document_fits_the_schema(folder: Path) -> None:
     planned = json.loads(flowbook(folder, "prune", "--dry-run", "--json").out)
     check(planned, PRUNE.json_schema())
@@ -253,7 +293,7 @@ def test_doctor_exits_with_5_where_the_file_is_no_storage(folder: Path) -> None:
     (folder / "flowbook.db").write_bytes(b"no database at all" * 500)
     ended = flowbook(folder, "doctor")
     assert ended.code == 5
-    assert "fail  schema    this is not a flowbook database" in ended.out
+    assert "fail  schema    this is not a flowbook logbook" in ended.out
     assert "Traceback" not in ended.out + ended.err
 
 

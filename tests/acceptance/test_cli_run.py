@@ -7,12 +7,11 @@ import os
 import re
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
-from acceptance.command_line import COMMAND, STEPS, TIMEOUT_S, Waiting, effects, environment, flowbook
+from acceptance.command_line import COMMAND, STEPS, TIMEOUT_S, Started, Waiting, effects, environment, flowbook
 from acceptance.schemas import check
 from flowbook.views.schemas import EVENT
 
@@ -328,20 +327,16 @@ def test_a_second_signal_stops_at_once_and_the_run_can_be_resumed(
     assert "1 saved, 1 interrupted, 1 to go" in again.err
 
 
-def test_a_run_of_short_atoms_is_suspended_soon_after_sigterm(tmp_path: Path) -> None:
+def test_of_short_atoms_none_is_started_after_sigterm_was_heard(tmp_path: Path) -> None:
     (tmp_path / "short.py").write_text(SHORT, encoding="utf-8")
-    command = [*COMMAND, "run", "short.py::flow", "--run-id", "r1", "--progress", "plain"]
-    with subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "SUCCESS" in line:
-                break
-        began = time.monotonic()
-        process.terminate()
-        rest = process.stderr.read()
-        assert process.wait(TIMEOUT_S) == 4
-        assert time.monotonic() - began < 2.0
-    assert "SUSPENDED: run r1 of 'short': " in rest
+    run = Started(tmp_path, "run", "short.py::flow", "--run-id", "r1", "--progress", "plain")
+    run.read_until("SUCCESS")
+    run.process.terminate()
+    run.read_until("Ctrl-C again to stop now")
+    ended = run.end()
+    assert ended.code == 4
+    assert ended.err.count(" RUNNING ") <= 1  # the one that was just to be told of
+    assert "SUSPENDED: run r1 of 'short': " in ended.err
     assert flowbook(tmp_path, "show", "r1").out.count("SUSPENDED") == 1
 
 
@@ -359,3 +354,74 @@ def test_without_a_word_and_a_terminal_there_is_nothing_to_resume(folder: Path) 
     assert ended.code == 2
     assert ended.err.startswith("error[FB")
     assert all(f"  {part}: " in ended.err for part in ("where", "why", "do"))
+
+
+@pytest.mark.parametrize("closed", [["2>&-"], ["1>&-"], ["0<&-"], ["0<&-", "1>&-", "2>&-"]], ids=" ".join)
+@pytest.mark.parametrize("engine", ["serial", "parallel"])
+def test_a_run_goes_on_without_the_streams_that_are_closed(tmp_path: Path, closed: list[str], engine: str) -> None:
+    (tmp_path / "steps.py").write_text(STEPS, encoding="utf-8")
+    command = [*COMMAND, "run", "steps.py::flow", "--run-id", "r1", "--engine", engine]
+    with_shell = f"exec {' '.join(command)} {' '.join(closed)}"
+    done = subprocess.run(with_shell, shell=True, cwd=tmp_path, env=environment(), timeout=TIMEOUT_S, check=False)
+    assert done.returncode == 0
+    assert effects(tmp_path) == ["first", "second", "third"]
+    assert flowbook(tmp_path, "list", "--json").out.count('"SUCCESS"') == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("list >&-", 0),
+        ("show r1 >&-", 0),
+        ("list --json 2>&-", 0),
+        ("show <&-", 2),
+        ("prune <&-", 2),
+        ("import - <&-", 2),
+        ("watch r1 2>&-", 0),
+        ("graph r1 >&-", 0),
+        ("explain >&-", 0),
+        ("completion bash >&-", 0),
+        ("nonsense 2>&-", 2),
+    ],
+)
+def test_a_stream_that_is_closed_is_no_terminal_and_has_no_reader(tmp_path: Path, words: str, code: int) -> None:
+    (tmp_path / "steps.py").write_text(STEPS, encoding="utf-8")
+    assert flowbook(tmp_path, "run", "steps.py::flow", "--run-id", "r1").code == 0
+    done = subprocess.run(
+        f"exec {' '.join(COMMAND)} {words}",
+        shell=True, cwd=tmp_path, env=environment(), timeout=TIMEOUT_S, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == code
+    assert "FB900" not in done.stderr
+    assert code == 0 or "2>" in words or all(f"  {part}: " in done.stderr for part in ("where", "why", "do"))
+
+
+def test_a_terminal_that_is_closed_suspends_the_run_however_often_it_says_so(tmp_path: Path) -> None:
+    waiting = Waiting(tmp_path)
+    waiting.process.send_signal(signal.SIGHUP)
+    waiting.read_until("finishing 1 atom")
+    waiting.process.send_signal(signal.SIGHUP)
+    waiting.let_go()
+    assert waiting.end().code == 4
+    assert effects(tmp_path) == ["first", "second"]
+
+
+def test_a_run_under_nohup_does_not_hear_that_its_terminal_is_closed(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        waiting = Waiting(tmp_path)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    waiting.process.send_signal(signal.SIGHUP)
+    waiting.let_go()
+    assert waiting.end().code == 0
+
+
+def test_a_finished_run_with_a_new_flow_is_told_of_in_the_words_of_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "steps.py").write_text(STEPS, encoding="utf-8")
+    assert flowbook(tmp_path, "run", "steps.py::flow", "--run-id", "r1").code == 0
+    more = STEPS.replace("first, second, third)", "first, second, third, third.atom('fourth', provides='d'))")
+    (tmp_path / "steps.py").write_text(more, encoding="utf-8")
+    ended = flowbook(tmp_path, "run", "steps.py::flow", "--run-id", "r1")
+    assert "--rerun runs all" in ended.err
+    assert "rerun=True" not in ended.err

@@ -6,17 +6,28 @@ import fcntl
 import os
 import pty
 import re
-import select
+import shutil
 import signal
 import struct
 import subprocess
 import termios
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from acceptance.command_line import COMMAND, STEPS, TIMEOUT_S, Waiting, effects, environment, flowbook
+from acceptance.command_line import (
+    COMMAND,
+    STEPS,
+    TIMEOUT_S,
+    Started,
+    Waiting,
+    effects,
+    environment,
+    flowbook,
+    part,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -42,9 +53,11 @@ class Terminal:
         self.text = ""
 
     def read_until(self, word: str) -> None:
+        until = time.monotonic() + TIMEOUT_S
         while word not in self.text:
-            assert select.select([self.master], [], [], TIMEOUT_S)[0], f"{word!r} was not shown: {self.text}"
-            self.text += os.read(self.master, 65536).decode()
+            more = part(self.master, until)
+            assert more, f"{word!r} was not shown: {self.text}"
+            self.text += more.decode()
 
     def hang_up(self) -> None:
         """Be no terminal any more: writing to it fails from now on."""
@@ -104,14 +117,14 @@ def test_what_an_atom_prints_scrolls_up_with_its_name(tmp_path: Path, terminal: 
 
 def test_a_run_elsewhere_is_watched_and_suspended_before_the_users_eyes(tmp_path: Path, terminal: Terminal) -> None:
     waiting = Waiting(tmp_path, "--engine", "parallel")
-    command = [*COMMAND, "watch", "@last", "--interval", "0.1", "--exit-status"]
-    with subprocess.Popen(command, cwd=tmp_path, env=environment(TERM="xterm"), stderr=terminal.slave) as watch:
-        terminal.read_until("steps - run r1 - 1/3 atoms - 1 running - ")
-        terminal.read_until("RUNNING    second")
-        assert flowbook(tmp_path, "suspend", "r1", "--no-wait").code == 0
-        terminal.read_until("finishing 1 atom, then the run is SUSPENDED")
-        waiting.let_go()
-        assert watch.wait(TIMEOUT_S) == 4
+    words = ["watch", "@last", "--interval", "0.1", "--exit-status"]
+    watch = Started(tmp_path, *words, stderr=terminal.slave, TERM="xterm")
+    terminal.read_until("steps - run r1 - 1/3 atoms - 1 running - ")
+    terminal.read_until("RUNNING    second")
+    assert flowbook(tmp_path, "suspend", "r1", "--no-wait").code == 0
+    terminal.read_until("finishing 1 atom, then the run is SUSPENDED")
+    waiting.let_go()
+    assert watch.end().code == 4
     terminal.read_until("resume:  flowbook resume r1")
     assert "SUCCESS         second" in terminal.text
     assert waiting.end().code == 4
@@ -120,11 +133,10 @@ def test_a_run_elsewhere_is_watched_and_suspended_before_the_users_eyes(tmp_path
 
 def test_ctrl_c_in_a_terminal_ends_the_watching_alone(tmp_path: Path, terminal: Terminal) -> None:
     waiting = Waiting(tmp_path)
-    command = [*COMMAND, "watch", "r1"]
-    with subprocess.Popen(command, cwd=tmp_path, env=environment(TERM="xterm"), stderr=terminal.slave) as watch:
-        terminal.read_until("RUNNING    second")
-        watch.send_signal(signal.SIGINT)
-        assert watch.wait(TIMEOUT_S) == 130
+    watch = Started(tmp_path, "watch", "r1", stderr=terminal.slave, TERM="xterm")
+    terminal.read_until("RUNNING    second")
+    watch.process.send_signal(signal.SIGINT)
+    assert watch.end().code == 130
     terminal.read_until("not watching any more; run r1 is RUNNING")
     waiting.let_go()
     assert waiting.end().code == 0
@@ -195,3 +207,54 @@ def test_tables_have_one_line_for_each_row_and_names_to_copy(
     terminal.read_until(first_words[-1])
     lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).split() for line in terminal.text.splitlines()]
     assert [line[0] for line in lines if line][-3:] == first_words
+
+
+def test_a_question_that_is_interrupted_says_that_nothing_was_deleted(tmp_path: Path, terminal: Terminal) -> None:
+    (tmp_path / "steps.py").write_text(STEPS, encoding="utf-8")
+    assert flowbook(tmp_path, "run", "steps.py::flow", "--run-id", "r1").code == 0
+    ends = {"stdin": terminal.slave, "stderr": terminal.slave}
+    with subprocess.Popen([*COMMAND, "prune"], cwd=tmp_path, env=environment(TERM="xterm"), **ends) as prune:
+        terminal.read_until("delete 1 run")
+        prune.send_signal(signal.SIGINT)
+        assert prune.wait(TIMEOUT_S) == 130
+    terminal.read_until("interrupted; nothing was done or deleted")
+    assert flowbook(tmp_path, "show", "r1").code == 0
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("run steps", "steps.py"),
+        ("import ke", "kept.jsonl"),
+        ("export --out ke", "kept.jsonl"),
+        ("resume --allow st", "steps.py"),
+        ("explain fb90", "FB90"),
+        ("show my", "my\\ run"),
+        ('show "my', '"my run"'),
+    ],
+)
+def test_bash_completes_files_codes_and_ids_with_blanks(
+    tmp_path: Path, terminal: Terminal, typed: str, completed: str
+) -> None:
+    (tmp_path / "steps.py").write_text(STEPS, encoding="utf-8")
+    assert flowbook(tmp_path, "run", "steps.py::flow", "--run-id", "my run").code == 0
+    (tmp_path / "kept.jsonl").touch()
+    program = tmp_path / "bin" / "flowbook"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {" ".join(COMMAND)} "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    (tmp_path / "bin" / "rc").write_text(
+        flowbook(tmp_path, "completion", "bash").out + "PS1='ready '\n", encoding="utf-8"
+    )
+    path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
+    env = environment(TERM="dumb", PATH=path, INPUTRC=os.devnull)
+    ends = {"stdin": terminal.slave, "stdout": terminal.slave, "stderr": terminal.slave}
+    command = ["bash", "--noprofile", "--rcfile", str(tmp_path / "bin" / "rc"), "-i"]
+    with subprocess.Popen(command, cwd=tmp_path, env=env, start_new_session=True, **ends) as bash:
+        try:
+            terminal.read_until("ready ")
+            os.write(terminal.master, f"flowbook {typed}\t".encode())
+            terminal.read_until(completed)
+        finally:
+            bash.kill()

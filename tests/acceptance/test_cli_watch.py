@@ -6,12 +6,11 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from acceptance.command_line import COMMAND, TIMEOUT_S, Waiting, effects, environment, flowbook
+from acceptance.command_line import COMMAND, TIMEOUT_S, Started, Waiting, effects, environment, flowbook
 from acceptance.schemas import check
 from acceptance.test_cli_run import FAILING
 from flowbook.views.schemas import EVENT
@@ -19,42 +18,14 @@ from flowbook.views.schemas import EVENT
 pytestmark = pytest.mark.slow
 
 
-class Following:
-    """A command that follows run r1 in a process of its own."""
-
-    def __init__(self, folder: Path, *words: str) -> None:
-        self.process = subprocess.Popen(
-            [*COMMAND, *words], cwd=folder, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-
-    def read_until(self, word: str, stream: str = "stderr") -> str:
-        """Return what a stream says up to the line with ``word``."""
-        text, lines = "", self.process.stdout if stream == "stdout" else self.process.stderr
-        assert lines is not None
-        for line in lines:
-            text += line
-            if word in line:
-                return text
-        raise AssertionError(f"{word!r} was never said: {text}")
-
-    def end(self) -> tuple[int, str, str]:
-        """Wait for the end; return the exit code, and what else was said."""
-        out, err = self.process.communicate(timeout=TIMEOUT_S)
-        return self.process.returncode, out, err
-
-
 @pytest.fixture
-def waiting(tmp_path: Path) -> Iterator[Waiting]:
-    """A run whose second atom waits, its engine meanwhile hears; killed where a test failed before it let it go."""
-    run = Waiting(tmp_path, "--engine", "parallel")
-    yield run
-    if run.process.poll() is None:
-        run.process.kill()
-    run.process.communicate()
+def waiting(tmp_path: Path) -> Waiting:
+    """A run whose second atom waits, its engine meanwhile hears."""
+    return Waiting(tmp_path, "--engine", "parallel")
 
 
 def test_a_run_is_followed_to_its_end(tmp_path: Path, waiting: Waiting) -> None:
-    watch = Following(tmp_path, "watch", "r1", "--exit-status")
+    watch = Started(tmp_path, "watch", "r1", "--exit-status")
     assert watch.read_until("RUNNING         second").splitlines()[:2] == [
         "run r1 of 'steps': 3 atoms",
         "   saved  SUCCESS         first",
@@ -72,7 +43,7 @@ def test_a_run_is_followed_to_its_end(tmp_path: Path, waiting: Waiting) -> None:
 
 
 def test_programs_read_the_events_on_stdout(tmp_path: Path, waiting: Waiting) -> None:
-    watch = Following(tmp_path, "watch", "@last", "--json")
+    watch = Started(tmp_path, "watch", "@last", "--json")
     began = watch.read_until("second", "stdout")
     waiting.let_go()
     code, out, err = watch.end()
@@ -106,7 +77,7 @@ def test_the_exit_status_is_that_of_the_run_where_it_is_asked_for(tmp_path: Path
 
 @pytest.mark.crash
 def test_a_run_that_was_killed_is_watched_no_longer(tmp_path: Path, waiting: Waiting) -> None:
-    watch = Following(tmp_path, "watch", "r1", "--exit-status")
+    watch = Started(tmp_path, "watch", "r1", "--exit-status")
     watch.read_until("RUNNING         second")
     waiting.process.kill()
     waiting.process.wait()
@@ -118,7 +89,7 @@ def test_a_run_that_was_killed_is_watched_no_longer(tmp_path: Path, waiting: Wai
 
 
 def test_ctrl_c_ends_the_watching_and_not_the_run(tmp_path: Path, waiting: Waiting) -> None:
-    watch = Following(tmp_path, "watch", "r1")
+    watch = Started(tmp_path, "watch", "r1")
     watch.read_until("RUNNING         second")
     watch.process.send_signal(signal.SIGINT)
     code, _, err = watch.end()
@@ -141,13 +112,14 @@ def test_what_is_told_of_a_success_may_be_little(tmp_path: Path, waiting: Waitin
 
 
 def test_a_run_is_suspended_from_outside_and_resumed(tmp_path: Path, waiting: Waiting) -> None:
-    suspend = Following(tmp_path, "suspend", "r1")
+    suspend = Started(tmp_path, "suspend", "r1")
     suspend.read_until("waiting for what runs (Ctrl-C ends the waiting)")
     watch_until_suspending(tmp_path)
     waiting.let_go()
     code, out, err = suspend.end()
     assert (code, out) == (0, "")
-    assert "run r1 is SUSPENDED and nobody works on it; flowbook resume r1 continues it; " in err
+    resume = f"flowbook resume r1 --allow {tmp_path / 'steps.py'}\n"
+    assert f"run r1 is SUSPENDED and nobody works on it; to continue it: {resume}" in err
     assert waiting.end().code == 4
     waiting.remove_gate()
     assert flowbook(tmp_path, "resume", "r1", "--allow", "steps.py").code == 0
@@ -156,7 +128,7 @@ def test_a_run_is_suspended_from_outside_and_resumed(tmp_path: Path, waiting: Wa
 
 def watch_until_suspending(folder: Path) -> None:
     """Wait until the engine has heard the wish."""
-    watch = Following(folder, "watch", "r1", "--interval", "0.1", "--json")
+    watch = Started(folder, "watch", "r1", "--interval", "0.1", "--json")
     watch.read_until("SUSPENDING", "stdout")
     watch.process.send_signal(signal.SIGINT)
     assert watch.end()[0] == 130
@@ -165,7 +137,7 @@ def watch_until_suspending(folder: Path) -> None:
 def test_a_run_that_was_asked_to_suspend_does_so_when_what_runs_has_ended(tmp_path: Path, waiting: Waiting) -> None:
     asked = flowbook(tmp_path, "suspend", "r1", "--no-wait")
     assert asked == (0, "", "run r1 was asked to suspend; flowbook watch r1 follows it\n")
-    watch = Following(tmp_path, "watch", "r1", "--exit-status", "--interval", "0.1", "--json")
+    watch = Started(tmp_path, "watch", "r1", "--exit-status", "--interval", "0.1", "--json")
     began = watch.read_until("SUSPENDING", "stdout")
     waiting.let_go()
     code, out, _ = watch.end()
@@ -185,7 +157,7 @@ def test_waiting_for_a_suspension_ends_after_its_time(tmp_path: Path, waiting: W
 
 
 def test_ctrl_c_ends_the_waiting_for_a_suspension_and_the_wish_stays(tmp_path: Path, waiting: Waiting) -> None:
-    suspend = Following(tmp_path, "suspend", "r1")
+    suspend = Started(tmp_path, "suspend", "r1")
     suspend.read_until("waiting for what runs")
     suspend.process.send_signal(signal.SIGINT)
     code, _, err = suspend.end()
@@ -201,7 +173,8 @@ def test_where_nobody_works_there_is_nothing_to_suspend(tmp_path: Path, waiting:
     assert flowbook(tmp_path, "suspend", "r1") == (
         0,
         "",
-        "nothing to suspend: run r1 is SUSPENDED and nobody works on it; flowbook resume r1 continues it\n",
+        "nothing to suspend: run r1 is SUSPENDED and nobody works on it; "
+        f"to continue it: flowbook resume r1 --allow {tmp_path / 'steps.py'}\n",
     )
     waiting.remove_gate()
     assert flowbook(tmp_path, "resume", "r1", "--allow", "steps.py").code == 0

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -30,11 +32,31 @@ def nothing(): ...
 number = 3
 """
 
+ONE = """
+from flowbook import task
+
+@task
+def one(): ...
+
+@task(provides="number")
+def number(): return 1
+
+@task
+def more(n): ...
+"""
+
 WRONG = {
     "a verb": (["lst"], "FB100", "did you mean 'list'?"),
     "an option": (["list", "--stat", "FAILURE"], "FB100", "did you mean '--state'?"),
     "an option far from any": (["show", "none", "--quux", "x"], "FB100", "flowbook show --help"),
     "a choice": (["list", "--state", "lost"], "FB100", "flowbook list --help"),
+    "a choice near one": (["list", "--state", "sucess"], "FB100", "did you mean 'SUCCESS'?"),
+    "an option of a verb": (["--bakend", "x", "list"], "FB100", "behind the verb: flowbook VERB --backend ..."),
+    "an option of a verb, before it": (["--state", "FAILURE", "list"], "FB100", "flowbook VERB --state ..."),
+    "one colon": (["run", "flows.py:flow"], "FB103", "did you mean flows.py::flow?"),
+    "an id for a run": (["run", "flows.py::flow", "--run-id", "@last"], "FB100", "leave out the @: last"),
+    "an id for an imported run": (["import", "r1.jsonl", "--as", "@last"], "FB100", "leave out the @: last"),
+    "a directory for a URL": (["list", "--backend", "."], "FB103", "did you mean dir:.?"),
     "nothing to run": (["run"], "FB100", "flowbook run --help"),
     "a scheme": (["list", "--backend", "sqlit:///x.db"], "FB105", "did you mean 'sqlite'?"),
     "no URL": (["list", "--backend", "x.db"], "FB103", "did you mean sqlite:///x.db?"),
@@ -106,7 +128,7 @@ def folder(tmp_path: Path) -> Path:
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run, and its document."""
     folder = tmp_path_factory.mktemp("recorded")
-    (folder / "one.py").write_text("from flowbook import task\n@task\ndef one(): ...\n", encoding="utf-8")
+    (folder / "one.py").write_text(ONE, encoding="utf-8")
     assert flowbook(folder, "run", "one.py::one", "--run-id", "r1").code == 0
     assert flowbook(folder, "export", "r1", "--out", "r1.jsonl").code == 0
     return folder
@@ -212,10 +234,37 @@ def test_a_full_disk_behind_stdout_is_told_in_four_parts(folder: Path, words: li
             env=environment(),
             check=False,
         )
-    assert done.returncode == 2
+    assert done.returncode == 5
     assert done.stderr.splitlines()[:4] == [
-        "error[FB103]: stdout cannot be written",
+        "error[FB312]: stdout cannot be written",
         "  where: stdout",
         "  why: No space left on device",
         "  do: make room where stdout leads to, or lead it elsewhere; no run is lost by it",
     ]
+
+
+def test_a_run_whose_results_find_a_full_disk_exits_as_what_cannot_be_written(recorded: Path) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        command = [*COMMAND, "run", "one.py::number", "--backend", "memory:"]
+        done = subprocess.run(command, cwd=recorded, stdout=full, stderr=subprocess.PIPE, text=True, env=environment())
+    assert done.returncode == 5
+    assert "SUCCESS: run" in done.stderr
+    assert "error[FB312]: stdout cannot be written" in done.stderr
+
+
+def test_a_damaged_record_leads_to_the_doctor_and_names_no_flow(recorded: Path, tmp_path: Path) -> None:
+    shutil.copy(recorded / "flowbook.db", tmp_path)
+    with closing(sqlite3.connect(tmp_path / "flowbook.db")) as database, database:
+        database.execute("UPDATE records SET data = '{' WHERE kind = 'atom'")
+    ended = flowbook(tmp_path, "show", "r1")
+    assert ended.code == 5
+    assert ended.err.startswith("error[FB307]: ")
+    assert parts(ended)["do"].startswith("flowbook doctor names all that is damaged; other runs are untouched")
+
+
+def test_inputs_that_differ_lead_to_another_run_by_the_words_of_the_command_line(recorded: Path) -> None:
+    run = ("run", "one.py::more", "--run-id", "m1")
+    assert flowbook(recorded, *run, "--store", "n=1").code == 0
+    ended = flowbook(recorded, *run, "--store", "n=2", "--rerun")
+    assert (ended.code, parts(ended)["where"]) == (2, "one.py::more")
+    assert parts(ended)["do"].endswith("choose another --run-id")

@@ -11,7 +11,7 @@ import pytest
 
 from architecture.project import modules, place
 
-HEAVY = {"alembic", "click", "futurist", "networkx", "rich", "sqlalchemy", "stevedore"}
+HEAVY = {"alembic", "click", "cryptography", "futurist", "networkx", "rich", "sqlalchemy", "stevedore"}
 
 # These run what they read, and records come from files and servers that others can write to.
 RUN_WHAT_THEY_READ = {

@@ -118,6 +118,6 @@ def test_what_is_owned_and_no_run_is_called_by_its_key() -> None:
 def test_a_file_of_another_program_is_not_called_damaged() -> None:
     error = NotALogbook("sqlite:///photos.db", "it has the tables albums")
     assert "damaged" not in str(error)
-    assert "not a flowbook database" in str(error)
+    assert "not a flowbook logbook" in str(error)
     assert error.todo
     assert isinstance(error, Damaged)  # who could not open it before still catches it

@@ -13,9 +13,11 @@ from flowbook.engines.context import current
 from flowbook.events import ANY, PROGRESS, Notice
 from flowbook.exceptions import NotFound
 from flowbook.flows import LinearFlow
-from flowbook.persistence import Backend, fetch
+from flowbook.persistence import Backend, FlowSummary, Query, fetch
+from flowbook.persistence.memory import MemoryBackend
 from flowbook.states import FlowState
-from flowbook.views.details import FailureView
+from flowbook.views.atoms import view_atom
+from flowbook.views.details import FailureView, view_run
 from flowbook.views.following import Following, InEngine, RunEvent
 from flowbook.views.schemas import EVENT
 
@@ -212,3 +214,32 @@ def test_a_run_is_asked_to_suspend_where_somebody_works_on_it(backend: Backend) 
 def test_a_run_that_is_not_there_is_not_asked(backend: Backend) -> None:
     with pytest.raises(NotFound):
         suspend(backend, "none")
+
+
+class Asked(MemoryBackend):
+    """Keeps what it was asked to find."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queries: list[Query] = []
+
+    def find(self, query: Query) -> Sequence[FlowSummary]:
+        self.queries.append(query)
+        return super().find(query)
+
+
+def test_the_owner_of_one_run_is_not_looked_for_among_all_runs() -> None:
+    backend = Asked()
+
+    @task
+    def looking() -> None:
+        following = Following(backend, "r1")
+        following.look()
+        assert following.owner is not None
+        assert view_run(backend, "r1").owner == following.owner
+        assert view_atom(backend, "r1", "looking").atom.state == "RUNNING"
+        assert suspend(backend, "r1")
+
+    for run_id in ("r11", "r1"):
+        run(load(LinearFlow("one").add(looking if run_id == "r1" else quick), backend=backend, run_id=run_id))
+    assert set(backend.queries) == {Query(flow="r1")}

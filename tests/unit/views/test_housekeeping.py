@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from flowbook.exceptions import OwnershipLost
+from flowbook.exceptions import Damaged, OwnershipLost
 from flowbook.persistence import Backend, Claim, Query, fetch
 from flowbook.persistence.changes import Put
+from flowbook.persistence.memory import MemoryBackend
 from flowbook.persistence.owners import Owner, current_owner
 from flowbook.testing.backend_samples import FLOW_ROW, ids, stranger
 from flowbook.views.documents import list_document
@@ -26,7 +27,7 @@ from flowbook.views.housekeeping import (
     upgrade_script,
     upgrade_storage,
 )
-from flowbook.views.runs import GROUP
+from flowbook.views.runs import DAMAGED, GROUP, RunRow
 from flowbook.views.schemas import PRUNE
 
 GONE_OWNER = replace(current_owner(), pid=2**22 + 1, lock=1)  # above any pid of this machine
@@ -120,6 +121,65 @@ def test_a_run_that_was_written_meanwhile_is_skipped(backend: Backend) -> None:
     add(backend, "r1", state="SUCCESS", updated_at=3000.0)
     assert [(run.id, why) for run, why in prune(backend, pruning).skipped] == [("r1", CHANGED)]
     assert "r1" in ids(backend, Query())
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("state", ["SUCCESS", "RUNNING"])
+def test_a_run_that_was_run_again_while_others_were_deleted_is_skipped(
+    backend: Backend, state: str, force: bool
+) -> None:
+    pruning = choose(backend, Choice(states={"SUCCESS"}))
+
+    def again(run: RunRow) -> None:
+        if run.id == "r4":
+            add(backend, "r0", state=state, updated_at=3000.0)
+
+    pruned = prune(backend, pruning, force=force, told=again)
+    kept = [] if force and state == "SUCCESS" else ["r0"]  # what is forced may be written all the time
+    assert [(run.id, why) for run, why in pruned.skipped] == [(run, CHANGED) for run in kept]
+    assert sorted({"r0", "r4"} & {*ids(backend, Query())}) == kept
+
+
+class Worn(MemoryBackend):
+    """One of its runs cannot be deleted."""
+
+    def destroy(self, flow: str) -> None:
+        if flow == "r1":
+            raise Damaged(self.url, "its records are not readable")
+        super().destroy(flow)
+
+
+def test_a_run_that_the_storage_cannot_delete_stops_no_other() -> None:
+    backend, heard = Worn(), list[str]()
+    for number in range(3):
+        add(backend, f"r{number}", state="SUCCESS")
+    pruned = prune(backend, choose(backend, Choice()), told=lambda run: heard.append(run.id))
+    assert sorted(run.id for run in pruned.deleted) == ["r0", "r2"]
+    assert [(run.id, why) for run, why in pruned.skipped] == [
+        ("r1", "a stored record is damaged: its records are not readable")
+    ]
+    assert [type(error) for error in pruned.errors] == [Damaged]
+    assert sorted(heard) == ["r0", "r1", "r2"]
+    assert ids(backend, Query()) == ["r1"]
+
+
+def test_a_damaged_run_is_chosen_by_the_state_that_is_told_of_it_and_by_nothing_else(tmp_path: Path) -> None:
+    with fetch(f"dir:{tmp_path}/runs") as backend:
+        for number in range(3):
+            add(backend, f"r{number}", state="SUCCESS")
+        damage(tmp_path / "runs", "r1")
+        assert sorted(chosen(backend, Choice())) == ["r0", "r2"]
+        assert chosen(backend, Choice(states={DAMAGED})) == ["r1"]
+        assert chosen(backend, Choice(states={DAMAGED}, book="default")) == []
+        pruned = prune(backend, choose(backend, Choice(states={DAMAGED})))
+        assert ([run.id for run in pruned.deleted], pruned.skipped) == (["r1"], ())
+        assert sorted(ids(backend, Query())) == ["r0", "r2"]
+
+
+def damage(logbook: Path, run: str) -> None:
+    """Spoil the first line of the journals of a run."""
+    for journal in (logbook / "flow" / run).glob("epoch-*"):
+        journal.write_bytes(b"x" + journal.read_bytes()[1:])
 
 
 def test_a_run_that_somebody_else_has_deleted_is_skipped(backend: Backend) -> None:

@@ -101,7 +101,7 @@ def test_a_file_of_another_program_is_a_failure(path: Path) -> None:
     (check,) = bad(inspect_storage(fetch(f"sqlite:///{path}")))
     assert (check.area, check.level) == ("schema", Level.FAIL)
     assert "albums" in check.what
-    assert "name the file of a flowbook database" in check.fix
+    assert "name the file, directory or database of a logbook" in check.fix
 
 
 def test_a_url_that_makes_no_sense_is_an_error_and_no_finding(tmp_path: Path) -> None:

@@ -195,3 +195,28 @@ def test_an_ending_has_both_failures() -> None:
         ("charge", False, "ValueError"),
         ("reserve", True, "OSError"),
     ]
+
+
+def test_the_times_of_an_atom_are_those_of_its_execution_and_not_of_its_revert() -> None:
+    backend = fetch("memory:")
+
+    class Slow(Task):
+        def execute(self) -> None:
+            time.sleep(0.05)
+
+        def revert(self) -> None:
+            """Take no time."""
+
+    class Broken(Task):
+        def execute(self) -> None:
+            raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        load(LinearFlow("f").add(Slow("slow"), Broken("broken")), backend=backend, run_id="r1").run()
+    slow, broken = view_run(backend, "r1").atoms
+    assert (slow.state, broken.state) == ("REVERTED", "REVERTED")
+    assert slow.duration_s is not None
+    assert slow.duration_s >= 0.05
+    assert slow.started_at is not None
+    assert slow.ended_at is not None
+    assert slow.started_at <= slow.ended_at
