@@ -24,7 +24,7 @@ _WIDTH = 110
 
 def written() -> dict[Path, str]:
     """Return each file's path with what it should hold."""
-    context = click.Context(cli, info_name="flowbook")
+    context = click.Context(cli, info_name="flowbook", **cli.context_settings)
     pages = {FOLDER / f"{name}.rst": _page(_command(cli, context, name), context, name) for name in VERBS}
     return {**pages, FOLDER / "documents.rst": _documents()}
 
