@@ -89,10 +89,10 @@ def test_a_key_has_a_folder_in_the_folder_of_its_kind() -> None:
     assert folder_names("flow:") == ("flow", "%")
 
 
-@pytest.mark.parametrize("kind", [names.DESTROYED, names.TRASH, names.LIVING, names.MARK, "..", "."])
+@pytest.mark.parametrize("kind", [names.DESTROYED, names.LIVING, names.MARK, "..", "."])
 def test_no_kind_of_keys_has_the_root_s_own_names(kind: str) -> None:
     folder, _ = folder_names(f"{kind}:000099")
-    assert folder not in (names.DESTROYED, names.TRASH, names.LIVING, names.MARK, "..", ".")
+    assert folder not in (names.DESTROYED, names.LIVING, names.MARK, "..", ".")
 
 
 @given(st.integers(0, 10**18 - 1))
