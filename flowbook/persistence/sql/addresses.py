@@ -52,7 +52,8 @@ def _first_line(file: str, where: str) -> str:
     try:
         return Path(file).read_text(encoding="utf-8").partition("\n")[0].rstrip("\r")
     except (OSError, UnicodeError) as error:
-        raise NotPossible(f"the password file {file!r} cannot be read: {error}", where=where) from error
+        todo = "name a file that this program may read, with the password in its first line"
+        raise NotPossible(f"the password file {file!r} cannot be read: {error}", where=where, todo=todo) from error
 
 
 def _from_environment(password: str | None, where: str) -> str | None:

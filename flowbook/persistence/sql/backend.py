@@ -28,6 +28,7 @@ from flowbook.persistence.sql.names import name_of, quoted
 from flowbook.persistence.sql.posting import Posting
 from flowbook.persistence.sql.queries import finding, loading, owner_of, records_of, summary_of
 from flowbook.persistence.sql.sqlite import SqliteDatabase
+from flowbook.persistence.sql.statements import Statements
 from flowbook.persistence.sql.tables import FLOWS
 from flowbook.persistence.texts import row_of, text_of
 
@@ -191,12 +192,8 @@ class SqlBackend(OfDatabase, Backend):
     def destroy(self, flow: str) -> None:
         """Forget a flow and all its records, but not the height of its epoch."""
         key = f"flow:{flow}"
-        if not self._database.write(partial(self._destroy, key), settle=partial(self._is_destroyed, key)):
+        if not self._database.write(partial(self._destroy, key), settle=partial(_is_gone, self._statements, key)):
             raise self._not_found(flow)
-
-    def _is_destroyed(self, key: str, cursor: DBAPICursor) -> bool | None:
-        cursor.execute(self._statements.head, (quoted(key),))
-        return True if not cursor.fetchall() else None
 
     def _destroy(self, key: str, cursor: DBAPICursor) -> bool:
         """Return whether there was such a flow."""
@@ -210,6 +207,12 @@ class SqlBackend(OfDatabase, Backend):
             cursor.execute(text, (claim,))
         cursor.execute(self._statements.put_head, (_OF_DESTROYED, max(epochs), 0))
         return True
+
+
+def _is_gone(statements: Statements, key: str, cursor: DBAPICursor) -> bool | None:
+    """Return True when there is no head of ``key`` any more; who destroys a flow takes it away. Waits for the lock."""
+    cursor.execute(statements.head, (quoted(key),))
+    return True if not cursor.fetchall() else None
 
 
 class SqliteBackend(SqlBackend):

@@ -6,6 +6,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from sqlalchemy import ClauseElement, Connection, Engine
@@ -32,18 +33,11 @@ class Disconnected(StorageUnavailable):
     """The connection to the server is lost, or cannot be made: it may be there again in a moment."""
 
 
-def do_again(cursor: DBAPICursor) -> None:
-    """Settle an open question by doing the work again, which comes to the same."""
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a server is waited for; ``patience_s`` is for locks, and for a server that is lost."""
 
-
-class Database(ABC):
-    """Runs statements on one connection a thread; every error that leaves it is ours.
-
-    A subclass says how to connect and how a transaction begins, what the driver's errors mean, and who lives.
-    """
-
-    patience_s = 0.0
-    """How long trouble that may pass is waited for; SQLite waits by itself."""
+    patience_s: float
 
     @property
     def silence_s(self) -> float:
@@ -57,6 +51,20 @@ class Database(ABC):
         So others, who wait for its locks, get them before their patience ends; it is far below any usual lease.
         """
         return min(max(1.0, self.patience_s / 2), _IDLE_MAX_S)
+
+
+def do_again(cursor: DBAPICursor) -> None:
+    """Settle an open question by doing the work again, which comes to the same."""
+
+
+class Database(ABC):
+    """Runs statements on one connection a thread; every error that leaves it is ours.
+
+    A subclass says how to connect and how a transaction begins, what the driver's errors mean, and who lives.
+    """
+
+    patience_s = 0.0
+    """How long trouble that may pass is waited for; SQLite waits by itself."""
 
     def __init__(self, url: str, engine: Engine) -> None:
         self.url = url

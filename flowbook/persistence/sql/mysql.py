@@ -23,7 +23,7 @@ from flowbook.exceptions import (
 from flowbook.persistence.options import Options
 from flowbook.persistence.sql.addresses import address_of
 from flowbook.persistence.sql.backend import SqlBackend
-from flowbook.persistence.sql.database import Database, Disconnected
+from flowbook.persistence.sql.database import Database, Disconnected, Patience
 from flowbook.persistence.sql.tables import NAME_LIMIT_BYTES
 
 _VALUE_LIMIT_BYTES: Final = 4 * 1024 * 1024
@@ -62,7 +62,9 @@ class MysqlDatabase(Database):
     def __init__(self, options: Options) -> None:
         address = address_of(options, port=_PORT)
         self.patience_s = options.seconds("timeout_s", default=10.0)
+        patience = Patience(self.patience_s)
         self._wait_s = max(1, int(self.patience_s))
+        self._idle_s = int(patience.idle_in_transaction_s)
         self._arguments: dict[str, Any] = {
             "host": address.host,
             "port": address.port,
@@ -73,13 +75,14 @@ class MysqlDatabase(Database):
             "ssl_cert": options.text("ssl_cert", default="") or None,
             "ssl_key": options.text("ssl_key", default="") or None,
             "connect_timeout": self._wait_s,
-            "read_timeout": self.silence_s,
-            "write_timeout": self.silence_s,
+            "read_timeout": patience.silence_s,
+            "write_timeout": patience.silence_s,
             "charset": "utf8mb4",
             "client_flag": pymysql.constants.CLIENT.FOUND_ROWS,  # rows that matched, altered or not
             "autocommit": True,
         }
-        engine = create_engine("mysql+pymysql://", creator=self.connect, poolclass=NullPool, paramstyle="format")
+        how: dict[str, Any] = {"poolclass": NullPool, "pool_reset_on_return": None, "paramstyle": "format"}
+        engine = create_engine("mysql+pymysql://", creator=self.connect, **how)
         super().__init__(options.url, engine)
 
     def connect(self) -> DBAPIConnection:
@@ -93,7 +96,7 @@ class MysqlDatabase(Database):
                 # MySQL knows connections that do nothing, MariaDB also transactions.
                 idle = "idle_transaction_timeout" if "MariaDB" in connection.get_server_info() else "wait_timeout"
                 limits = f"innodb_lock_wait_timeout = %s, {idle} = %s"
-                cursor.execute(f"SET SESSION {settings}, {limits}", (self._wait_s, int(self.idle_in_transaction_s)))
+                cursor.execute(f"SET SESSION {settings}, {limits}", (self._wait_s, self._idle_s))
                 cursor.execute("SELECT @@max_allowed_packet")
                 ((connection.packet_limit_bytes,),) = cursor.fetchall()
         except BaseException:

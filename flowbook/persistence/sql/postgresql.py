@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Collection, Mapping
 from typing import Any, Final
@@ -25,10 +26,12 @@ from flowbook.exceptions import (
 from flowbook.persistence.options import Options
 from flowbook.persistence.sql.addresses import address_of
 from flowbook.persistence.sql.backend import SqlBackend
-from flowbook.persistence.sql.database import Database, Disconnected
+from flowbook.persistence.sql.database import Database, Disconnected, Patience
 
 _VALUE_LIMIT_BYTES: Final = 256 * 1024 * 1024
 _NAME_LIMIT_BYTES: Final = 2704
+_NAMES: Final = "a name, or the names of a record together,"
+_INDEX_ROW: Final = re.compile(r"index row size (\d+)")
 _PORT: Final = 5432
 _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _SCHEMA_LOCK: Final = 0x666C6F77626F6F6B
@@ -81,8 +84,9 @@ class PostgresqlDatabase(Database):
     def __init__(self, options: Options) -> None:
         address = address_of(options, port=_PORT)
         self.patience_s = options.seconds("timeout_s", default=10.0)
+        patience = Patience(self.patience_s)
         wait_ms = max(1, int(self.patience_s * 1000))
-        idle_ms = int(self.idle_in_transaction_s * 1000)
+        idle_ms = int(patience.idle_in_transaction_s * 1000)
         self._arguments: dict[str, Any] = {
             "host": address.host,
             "port": address.port,
@@ -103,14 +107,15 @@ class PostgresqlDatabase(Database):
         schema = options.text("schema", default="")
         if schema:
             self._arguments["options"] += f" -c search_path={_escaped(schema)}"
-        engine = create_engine("postgresql+psycopg://", creator=self.connect, poolclass=NullPool, paramstyle="format")
+        how: dict[str, Any] = {"poolclass": NullPool, "pool_reset_on_return": None, "paramstyle": "format"}
+        engine = create_engine("postgresql+psycopg://", creator=self.connect, **how)
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(_BEGIN))
         super().__init__(options.url, engine)
 
     def connect(self) -> DBAPIConnection:
         """Return a new connection; transactions are begun by `begin`."""
         connection: Any = _Connection.connect(**self._arguments)  # it has more than the protocol asks for
-        connection.silence_s = self.silence_s
+        connection.silence_s = Patience(self.patience_s).silence_s
         driver: DBAPIConnection = connection
         return driver
 
@@ -143,7 +148,8 @@ class PostgresqlDatabase(Database):
     def _meaning(self, error: psycopg.Error) -> StorageError:
         code, said = error.sqlstate or "", str(error).strip()
         if code == "54000":
-            return TooLarge(f"a name ({said})", _NAME_LIMIT_BYTES + 1, _NAME_LIMIT_BYTES)
+            size = _INDEX_ROW.search(said)
+            return TooLarge(_NAMES, int(size[1]) if size else _NAME_LIMIT_BYTES + 1, _NAME_LIMIT_BYTES)
         for length in range(len(code), 1, -1):
             if code[:length] in _MEANINGS:
                 return _MEANINGS[code[:length]](self.url, said)
