@@ -238,7 +238,8 @@ class DirectoryBackend(Backend):
         epoch, now = (epochs[0] if epochs else 0) + 1, self._clock.now()
         nothing = Contents()
         nothing.answered.update(request_ids(folder))
-        return epoch if folder.snapshot(Header(key, epoch, None, now, now), nothing) else None
+        is_ours = folder.snapshot(Header(key, epoch, None, now, now), nothing)
+        return epoch if is_ours and folder.epochs()[:1] == [epoch] else None  # as in `_begin`
 
 
 def path_of(options: Options) -> str:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flowbook.exceptions import Damaged, NewerSchema, NotALogbook, NotFound, NotPossible, OwnershipLost
+from flowbook.exceptions import Damaged, FlowOwned, NewerSchema, NotALogbook, NotFound, NotPossible, OwnershipLost
 from flowbook.persistence import fetch
 from flowbook.persistence.backend import Backend, Claim, Query
 from flowbook.persistence.changes import Append, Delete, Put
 from flowbook.persistence.directory.backend import DirectoryBackend
+from flowbook.persistence.directory.files import LocalFiles
 from flowbook.persistence.directory.lines import framed
 from flowbook.persistence.inspection import Level
 from flowbook.persistence.owners import current_owner
 from flowbook.testing.backend_samples import FLOW_ROW, begin, stranger
+from flowbook.testing.files import WrappedFiles
 
 
 @pytest.fixture
@@ -385,3 +387,29 @@ def test_damage_leftovers_and_modes_are_findings(backend: DirectoryBackend) -> N
         (Level.WARN, "epoch-000003.jsonl.01234567.new"),
     }
     assert all(finding.fix for finding in backend.inspect())
+
+
+class FilesWithCompany(WrappedFiles):
+    """Lets others come and go before the first file is made."""
+
+    def __init__(self, company: Callable[[], object]) -> None:
+        super().__init__(LocalFiles())
+        self._company = company
+
+    def create(self, folder: int, name: str) -> int:
+        company, self._company = self._company, lambda: None
+        company()
+        return super().create(folder, name)
+
+
+def test_a_run_that_others_worked_on_meanwhile_is_not_taken_for_destroyed(backend: DirectoryBackend) -> None:
+    backend.renew(begin(backend), lease_s=0)
+    with DirectoryBackend(f"dir:{backend.path}") as other:
+
+        def come_and_go() -> None:
+            other.renew(begin(other, state="SUSPENDED"), lease_s=0)
+            begin(other, state="RUNNING")
+
+        with pytest.raises(FlowOwned):
+            DirectoryBackend(f"dir:{backend.path}", files=FilesWithCompany(come_and_go)).destroy("f")
+    assert backend.load("f").kind("flow")["f"]["state"] == "RUNNING"
