@@ -171,10 +171,10 @@ Write = Callable[[str], None]
 
 
 def line_to(stream: TextIO) -> Write:
-    """Return what writes lines to a stream, stderr or one that is read as little, as long as it has a reader."""
+    """Return what writes lines to a stream as long as that has a reader."""
 
     def write(text: str) -> None:
-        with may_be_unread(err=True):
+        with may_be_unread(err=stream is not sys.stdout):
             click.echo(text, file=stream)
 
     return write
