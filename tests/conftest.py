@@ -28,6 +28,9 @@ settings.load_profile("full" if FULL else "quick")
 SERVERS = frozenset({"postgresql_server", "mariadb_server"})
 """The fixtures that start a server."""
 
+ASKED_FOR = re.compile("zookeeper|test_sql_(faults|zombies|servers|schema_servers)|test_(postgresql|mysql)")
+"""Tests that ask for such a fixture while they run, or start a server of their own."""
+
 BACKENDS = {
     "memory": re.compile("memory|counting|unarmed"),
     "dir": re.compile(r"director|\bdir\b|power_loss|fsync|file_faults|full_disk|damaged_files|hostile_names"),
@@ -45,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for backend, pattern in BACKENDS.items():
             if pattern.search(item.nodeid.lower()):
                 item.add_marker(backend)
-        if SERVERS.intersection(getattr(item, "fixturenames", ())) or "zookeeper" in item.nodeid:
+        if SERVERS.intersection(getattr(item, "fixturenames", ())) or ASKED_FOR.search(item.nodeid):
             item.add_marker("server")
 
 

@@ -53,8 +53,8 @@ flow = LinearFlow("leaky").add(ask, keep)
 failing = LinearFlow("failing").add(ask, keep, fail)
 """
 
-ENV, FILE = "canary-env-0815", 'canary-file-"0816"/x'
-FOUND = ("canary-", "0815", "0816")
+ENV, FILE = "canary-env-xq7z", 'canary-file-"xq8z"/x'
+FOUND = ("canary-", "xq7z", "xq8z")
 """Parts of every canary; none of them stands in what is not one."""
 
 SECRETS = ("--secret", "password=env:SHOP_PASSWORD", "--secret", "pin=file:../pin")
@@ -178,11 +178,11 @@ def test_a_secret_given_twice_is_refused(folder: Path) -> None:
     [
         "postgresql://me:canary-url@127.0.0.1:1/db?timeout_s=0.1",
         "mysql://me:canary-url@127.0.0.1:1/db?timeout_s=0.1",
-        "postgresql://me:canary/url@0815@127.0.0.1:1/db?timeout_s=0.1",
-        "postgresql://me:canary-url?0815@127.0.0.1:1/db",
-        "postgresql://me:canary-url#0815@127.0.0.1:1/db?timeout_s=0.1",
-        "mysql://me:canary-url?a=0815@127.0.0.1:1/db",
-        "zookeeper://me:canary-url?a=0815@127.0.0.1:1/db",
+        "postgresql://me:canary/url@xq7z@127.0.0.1:1/db?timeout_s=0.1",
+        "postgresql://me:canary-url?xq7z@127.0.0.1:1/db",
+        "postgresql://me:canary-url#xq7z@127.0.0.1:1/db?timeout_s=0.1",
+        "mysql://me:canary-url?a=xq7z@127.0.0.1:1/db",
+        "zookeeper://me:canary-url?a=xq7z@127.0.0.1:1/db",
         "sqlite:///runs.db?password=canary-url",
         "sqlite://me:canary-url@host/runs.db",
         "dir:runs?secret_key=canary-url",

@@ -127,7 +127,7 @@ def test_making_the_schema_can_be_interrupted_at_any_statement(
         whole = prepared()
         with whole.backend(proxy):
             pass
-        expected, requests = structure_of(whole), proxy.requests
+        expected, requests = structure_of(whole), proxy.requests - 2  # the last ones part, which may go unheard
         assert requests > 10
         for at in range(1, requests + 1) if full else random.Random(0).sample(range(1, requests + 1), SAMPLE):
             one = prepared()
