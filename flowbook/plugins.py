@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -44,12 +44,11 @@ class ExtraMissing(UnknownPlugin):
         return f"{self.name} needs: {self.todo}"
 
 
-def load_plugin(group: str, name: str, *, later: Mapping[str, str] | None = None) -> Any:  # what the point stands for
+def load_plugin(group: str, name: str) -> Any:  # what the point stands for
     """Return what the entry point ``name`` of ``group`` stands for.
 
     Raises UnknownPlugin when no installed package offers it, naming those that are; for one that cannot be loaded, it
-    names the package that brings it, and is an ExtraMissing when an extra of that package would help. ``later`` says of
-    those that are known, but still to come, what there is instead.
+    names the package that brings it, and is an ExtraMissing when an extra of that package would help.
     """
     from importlib.metadata import entry_points  # both take long: imported when the first plug-in is asked for
 
@@ -67,9 +66,6 @@ def load_plugin(group: str, name: str, *, later: Mapping[str, str] | None = None
         known = {point.name: point for point in entry_points(group=group)}
         if failures:
             raise _cannot_load(group, name, known, failures[0]) from failures[0]
-        if later and name in later:
-            why = "it comes in a later version"
-            raise UnknownPlugin(group, name, known, why=why, todo=f"now: {later[name]}") from error
         raise UnknownPlugin(group, name, known) from error
 
 

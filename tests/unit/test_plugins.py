@@ -73,13 +73,6 @@ def test_a_plug_in_that_loads_without_its_extra_is_told_to_need_it(tmp_path: Pat
     assert (plugin.error, plugin.needs) == ("", needs)
 
 
-def test_a_plug_in_that_is_still_to_come_says_what_there_is_now() -> None:
-    with pytest.raises(UnknownPlugin) as caught:
-        load_plugin("flowbook.engines", "workers", later={"workers": "serial, parallel"})
-    assert "later version" in caught.value.why
-    assert caught.value.todo == "now: serial, parallel"
-
-
 def test_a_plug_in_that_nobody_brings_names_the_nearest() -> None:
     with pytest.raises(UnknownPlugin, match="installed are parallel, serial") as caught:
         load_plugin("flowbook.engines", "paralel")
