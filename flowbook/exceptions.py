@@ -346,8 +346,8 @@ class FlowOwned(StorageError):
     def todo(self) -> str:
         """Say how the claim ends."""
         return (
-            "wait until that engine ends (a dead one's run is taken over without asking), "
-            "or take it over: take_over=True, on the command line --take-over"
+            "wait until that engine has ended or is known to be dead: wait_and_resume, on the command line --wait; "
+            "or take the run from it: take_over=True, --take-over"
         )
 
 
@@ -431,7 +431,7 @@ class NotALogbook(Damaged):
     """The storage is no logbook: something else, or another program's; nothing was written."""
 
     code, says = "FB310", "this is not a flowbook logbook"
-    then = "name the file, directory or database of a logbook, or one that does not exist yet"
+    then = "name the file, directory or database of a logbook (in ZooKeeper the path), or an empty or new one"
 
 
 class NewerSchema(_Trouble):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from flowbook.exceptions import UnknownPlugin
+from flowbook.secrets.masking import masked
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -44,11 +45,20 @@ class ExtraMissing(UnknownPlugin):
         return f"{self.name} needs: {self.todo}"
 
 
+class PluginBroken(UnknownPlugin):
+    """A package that is installed offers this, and it does not work."""
+
+    code = "FB115"
+
+    def __str__(self) -> str:
+        return f"the plug-in {self.name!r} of {self.group} does not work"
+
+
 def load_plugin(group: str, name: str) -> Any:  # what the point stands for
     """Return what the entry point ``name`` of ``group`` stands for.
 
-    Raises UnknownPlugin when no installed package offers it, naming those that are; for one that cannot be loaded, it
-    names the package that brings it, and is an ExtraMissing when an extra of that package would help.
+    Raises UnknownPlugin when no installed package offers it, naming those that are, and for one that cannot be loaded
+    PluginBroken, which names the package that brings it, or ExtraMissing when an extra of that package would help.
     """
     from importlib.metadata import entry_points  # both take long: imported when the first plug-in is asked for
 
@@ -74,7 +84,15 @@ def _cannot_load(group: str, name: str, known: dict[str, EntryPoint], error: Bas
     why = f"it cannot be loaded: {_told(error)}"
     if point is not None and (install := _extra_of(point, error)):
         return ExtraMissing(group, name, known, why=why, todo=install)
-    return UnknownPlugin(group, name, known, why=why, todo=_mend(point))
+    return PluginBroken(group, name, known, why=why, todo=_mend(point))
+
+
+def broken(group: str, name: str, why: str) -> PluginBroken:
+    """Return the error about a plug-in that was loaded, and then did not do what it is for."""
+    from importlib.metadata import entry_points
+
+    known = {point.name: point for point in entry_points(group=group)}
+    return PluginBroken(group, name, known.keys() - {name}, why=masked(why), todo=_mend(known.get(name)))
 
 
 def _told(error: BaseException) -> str:

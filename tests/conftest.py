@@ -14,21 +14,26 @@ import servers
 from daemons.mariadb import mariadb
 from daemons.postgresql import postgresql
 from daemons.process import Daemon
+from daemons.zookeeper import zookeeper
 
 FULL = os.environ.get("FLOWBOOK_FULL") == "1"
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts what runs in the background so
     signal.signal(signal.SIGINT, signal.default_int_handler)  # and tests press Ctrl-C
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # nohup does so
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and tests close terminals
 
 settings.register_profile("quick", max_examples=50, deadline=None, derandomize=True)
 settings.register_profile("full", max_examples=2000, deadline=None, print_blob=True)
 settings.load_profile("full" if FULL else "quick")
 
 
-SERVERS = frozenset({"postgresql_server", "mariadb_server"})
+SERVERS = frozenset({"postgresql_server", "mariadb_server", "zookeeper_server"})
 """The fixtures that start a server."""
 
-ASKED_FOR = re.compile("zookeeper|test_sql_(faults|zombies|servers|schema_servers)|test_(postgresql|mysql)")
+ASKED_FOR = re.compile(
+    "zookeeper|test_sql_(faults|zombies|servers|schema_servers)|test_(server_|waiting_peers|postgresql|mysql)"
+)
 """Tests that ask for such a fixture while they run, or start a server of their own."""
 
 BACKENDS = {
@@ -68,6 +73,12 @@ def postgresql_server() -> Iterator[Daemon]:
 def mariadb_server() -> Iterator[Daemon]:
     """Return a MariaDB server that the tests of this process share."""
     yield from _running(servers.MARIADB, mariadb)
+
+
+@pytest.fixture(scope="session")
+def zookeeper_server() -> Iterator[Daemon]:
+    """Return a ZooKeeper server that the tests of this process share."""
+    yield from _running(servers.ZOOKEEPER, zookeeper)
 
 
 def _running(server: servers.Server, make: Callable[[], Daemon]) -> Iterator[Daemon]:

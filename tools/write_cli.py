@@ -1,7 +1,7 @@
 """Writes the reference of the command line from the commands themselves: a page a verb, and one of all documents.
 
-``python tools/write_cli.py`` writes ``doc/reference/cli/``; with ``--check`` it writes nothing, and fails when those
-files are not what the commands say now.
+``python tools/write_cli.py`` writes ``doc/reference/cli/``, and the words that shells offer; with ``--check`` it writes
+nothing, and fails when those files are not what the commands say now.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import click
 
+import cli_words
 from flowbook.cli.main import VERBS, cli
 from flowbook.views.schemas import SCHEMAS
 
@@ -26,7 +27,8 @@ def written() -> dict[Path, str]:
     """Return each file's path with what it should hold."""
     context = click.Context(cli, info_name="flowbook", **cli.context_settings)
     pages = {FOLDER / f"{name}.rst": _page(_command(cli, context, name), context, name) for name in VERBS}
-    return {**pages, FOLDER / "documents.rst": _documents()}
+    words = {name: _command(cli, context, name) for name in VERBS}
+    return {**pages, FOLDER / "documents.rst": _documents(), cli_words.FILE: cli_words.text_of(words)}
 
 
 def stale() -> list[Path]:

@@ -9,5 +9,6 @@ import click
 
 
 def styled(text: str, **style: Any) -> str:  # what click.style takes
-    """Return a text in a style, such as ``fg="red"`` or ``bold=True``; as it is when NO_COLOR is set."""
-    return text if os.environ.get("NO_COLOR") else click.style(text, **style)
+    """Return a text in a style, such as ``fg="red"`` or ``bold=True``; as it is with NO_COLOR or TERM=dumb."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return text if plain else click.style(text, **style)

@@ -1,26 +1,32 @@
-"""What a shell offers while a word is typed: what the logbook holds, if it is there; nothing is made or told."""
+"""What a shell offers while a word is typed: what the logbook holds, if it is there; nothing is made or told.
+
+A shell waits for it, so of the packages below only that is imported which is used.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
-from flowbook.cli.glance import OFFERED, Glimpse, items
-from flowbook.persistence import fetch
-from flowbook.persistence.backend import Backend
-from flowbook.views.atoms import atom_names
+import flowbook.persistence as persistence
+import flowbook.views as views
+from flowbook.cli.glance import OFFERED, items, url_of
+from flowbook.persistence.sql.glancing import Glimpse
 from flowbook.views.explanations import explanations
-from flowbook.views.runs import find_id, list_runs
+
+if TYPE_CHECKING:
+    from flowbook.persistence.backend import Backend
 
 
 def complete_runs(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     """Return the runs whose ids begin so, with their states; none where the logbook cannot be read."""
 
     def runs(backend: Backend) -> list[CompletionItem]:
-        rows = list_runs(backend, prefix=begun, limit=OFFERED)
+        rows = views.list_runs(backend, prefix=begun, limit=OFFERED)
         return items([Glimpse(row.id, row.name, row.state) for row in rows], begun)
 
     return _read(context, runs)
@@ -30,7 +36,7 @@ def complete_atoms(context: click.Context, parameter: click.Parameter, begun: st
     """Return the atoms of the run named before whose names begin so; none where the logbook cannot be read."""
 
     def atoms(backend: Backend) -> list[CompletionItem]:
-        names = atom_names(backend, find_id(backend, context.params["run_id"]))
+        names = views.atom_names(backend, views.find_id(backend, context.params["run_id"]))
         return [CompletionItem(name) for name in names if name.startswith(begun)][:OFFERED]
 
     return _read(context, atoms)
@@ -48,14 +54,7 @@ def complete_codes(context: click.Context, parameter: click.Parameter, begun: st
 
 def _read(context: click.Context, what: Callable[[Backend], list[CompletionItem]]) -> list[CompletionItem]:
     try:
-        with closing(fetch(_url_of(context))) as backend:
+        with closing(persistence.fetch(url_of(context))) as backend:
             return what(backend)
     except Exception:  # whatever is wrong, this is no moment to say so: the command that is typed will
         return []
-
-
-def _url_of(context: click.Context) -> str:
-    """Return the URL that the command would use: as given on its line, by the environment, or its default."""
-    option = next(one for one in context.command.params if one.name == "backend")
-    given: Sequence[object] = context.params.get("backend"), option.resolve_envvar_value(context), option.default
-    return str(next(filter(None, given)))

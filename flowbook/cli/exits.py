@@ -38,8 +38,8 @@ Exit codes:
   6    the run is claimed by another living owner
   70   flowbook's own mistake
   124  of watch and suspend: --timeout has passed, and the run still goes on
-  130  interrupted by a second Ctrl-C or SIGTERM: the run can be resumed; of watch and suspend: by the first, and
-       the run goes on
+  130  interrupted by a second Ctrl-C or SIGTERM: the run can be resumed; of watch, suspend and resume --wait: by the
+       first, and the run goes on
 """
 
 _OF_STATE: Final[Mapping[FlowState, Exit]] = {

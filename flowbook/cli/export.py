@@ -27,12 +27,13 @@ Examples:
 @click.option(
     "--out",
     metavar="FILE",
+    type=click.Path(path_type=Path),
     help="Write to this file, which only you may read, whole or not at all. Default: to stdout.",
 )
 @backend_option
 @verbose_option
 @click.pass_context
-def export(context: click.Context, run_id: str | None, out: str | None, backend: str) -> int:
+def export(context: click.Context, run_id: str | None, out: Path | None, backend: str) -> int:
     """Write one run as JSON lines: all its records, values as they are stored, nothing decoded or run.
 
     RUN is its id, as much of the beginning as is unique, @last or @failed. A run that somebody works on is written as
@@ -44,6 +45,6 @@ def export(context: click.Context, run_id: str | None, out: str | None, backend:
     if out is None:
         write("".join(lines), nl=False)
     else:
-        write_file(Path(out), lines, private=True)
+        write_file(out, lines, private=True)
         write(f"wrote {out}: {len(lines) - 2} records", err=True)
     return 0

@@ -1,88 +1,101 @@
-"""A quick glance at the runs in a SQLite file, for shells that wait for it while a run is typed.
+"""What a shell offers while a command line is typed, as far as that can be said without importing much.
 
-What reads a logbook properly takes too long to import for that. So this knows one table, ``flows`` of
-`flowbook.persistence.sql.tables`; it imports nothing that is large, and gives up wherever it is not sure.
+A `StandIn` takes the place of a verb: it knows the verb's words from a table, and its runs at a glance.
 """
 
 from __future__ import annotations
 
 import os
-import sqlite3
-from collections.abc import Callable
-from contextlib import closing
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
 from typing import Final, NamedTuple
 
 import click
 from click.shell_completion import CompletionItem
 
 from flowbook.cli.session import BACKEND_VARIABLE, DEFAULT_BACKEND
+from flowbook.persistence.sql.glancing import Glimpse, glimpses
 
 MEANT: Final = ("@last", "@failed")
 OFFERED: Final = 100
 """How many words are offered at most, the newest runs first."""
 
-_SCHEME: Final = "sqlite:///"
-_ESCAPE: Final = "\x10"  # begins what stands for characters that databases do not hold
-_TIMEOUT_S: Final = 0.05
+GROUP: Final = "logbook:"
+"""What the ids of records begin with that only tell which runs belong together."""
 
-_NEWEST: Final = """
-    SELECT substr(claim, 6), name, state FROM flows
-    WHERE substr(claim, 1, :length) = :start AND substr(claim, 1, 13) <> 'flow:logbook:'
-    ORDER BY created_at DESC, claim LIMIT :limit
-"""
+FILES: Final = "files"
+"""What completes a word where the shell itself offers its files."""
+
+_Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
-class Glimpse(NamedTuple):
-    """As much of a run as is offered: its id, and its flow and state."""
+class Word(NamedTuple):
+    """An option or an argument as a shell needs to know it; ``completes`` is one of `COMPLETES` or `FILES`.
 
-    id: str
-    name: str
-    state: str
+    ``names`` are as click takes them: of an option ``--state`` and what it is called, of an argument its name.
+    """
+
+    names: tuple[str, ...]
+    about: str = ""
+    choices: tuple[str, ...] = ()
+    completes: str = ""
+    is_flag: bool = False
+    multiple: bool = False
+
+    def parameter(self) -> click.Parameter:
+        """Return what offers as much as the verb's own."""
+        complete = COMPLETES.get(self.completes)
+        if not self.names[0].startswith("-"):
+            return click.Argument(self.names, required=False, type=self._kind(), shell_complete=complete)
+        if self.is_flag:
+            return click.Option(self.names, is_flag=True, multiple=self.multiple, help=self.about)
+        return click.Option(
+            self.names, type=self._kind(), multiple=self.multiple, help=self.about, shell_complete=complete
+        )
+
+    def _kind(self) -> click.Choice[str] | click.Path | None:
+        if self.completes == FILES:
+            return click.Path()
+        return click.Choice(self.choices, case_sensitive=False) if self.choices else None
 
 
-def glimpses(url: str, begun: str) -> list[Glimpse] | None:
-    """Return the newest runs whose ids begin so, or None where that cannot be said at a glance."""
-    path, query = url.removeprefix(_SCHEME), "?" in url
-    if not url.startswith(_SCHEME) or query or not path.isprintable() or not os.path.isfile(path):
-        return None
-    values = {"start": f"flow:{begun}", "length": len(begun) + 5, "limit": OFFERED}
-    try:
-        readable = f"{Path(path).absolute().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(readable, timeout=_TIMEOUT_S, uri=True)) as database:
-            rows = database.execute(_NEWEST, values).fetchall()
-    except (sqlite3.Error, UnicodeError):
-        return None
-    plain = all(isinstance(word, str) and _ESCAPE not in word for row in rows for word in row)
-    return [Glimpse(*row) for row in rows] if plain and begun.isprintable() else None
+class StandIn(click.Command):
+    """Stands for a verb while a word of it is completed, which then need not be imported."""
+
+    def __init__(self, name: str, words: Iterable[Word]) -> None:
+        super().__init__(name, params=[word.parameter() for word in words])
 
 
-def items(found: list[Glimpse], begun: str) -> list[CompletionItem]:
+def url_of(context: click.Context) -> str:
+    """Return the URL that the command would use: as given on its line, by the environment, or its default."""
+    given: str | None = context.params.get("backend")
+    return given or os.environ.get(BACKEND_VARIABLE) or DEFAULT_BACKEND
+
+
+def items(found: Iterable[Glimpse], begun: str) -> list[CompletionItem]:
     """Return the runs as words that a shell offers, and those words that stand for runs."""
     meant = [word for word in MEANT if begun and word.startswith(begun)]
     return [*map(CompletionItem, meant), *(CompletionItem(run.id, help=f"{run.name} {run.state}") for run in found)]
 
 
-class VerbOfRuns(click.Command):
-    """Stands for a verb while the run behind it is completed; all else is left to the verb, which ``find`` imports."""
+def _runs(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    found = glimpses(url_of(context), begun, without=GROUP, limit=OFFERED)
+    return _read("complete_runs")(context, parameter, begun) if found is None else items(found, begun)
 
-    def __init__(self, name: str, find: Callable[[], click.Command]) -> None:
-        run = click.Argument(["run_id"], required=False, shell_complete=self._runs)
-        super().__init__(name, params=[run], context_settings={"help_option_names": ["-h", "--help"]})
-        self._find = find
 
-    def _runs(self, context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-        found = glimpses(os.environ.get(BACKEND_VARIABLE) or DEFAULT_BACKEND, begun)
-        if found is not None:
-            return items(found, begun)
-        verb = self._find()
-        argument = next(one for one in verb.params if isinstance(one, click.Argument))
-        return argument.shell_complete(self._context(verb, context), begun)
+def _read(name: str) -> _Complete:
+    """Return what completes a word by a proper look, importing it when it is called."""
 
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Return what the verb itself offers."""
-        verb = self._find()
-        return verb.shell_complete(self._context(verb, ctx), incomplete)
+    def complete(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+        found: list[CompletionItem] = getattr(import_module("flowbook.cli.completion"), name)(context, parameter, begun)
+        return found
 
-    def _context(self, verb: click.Command, context: click.Context) -> click.Context:
-        return verb.make_context(self.name, [], parent=context.parent, resilient_parsing=True)
+    return complete
+
+
+COMPLETES: Final[Mapping[str, _Complete]] = {
+    "complete_runs": _runs,
+    "complete_atoms": _read("complete_atoms"),
+    "complete_codes": _read("complete_codes"),
+}
+"""What completes a word, by the function that does it for the verb itself."""

@@ -5,7 +5,7 @@ Nothing heavy is imported here: a verb's module is, when the verb is used.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, Final, NamedTuple
 
@@ -13,7 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from flowbook.cli.exits import Exit, exit_of
-from flowbook.cli.glance import VerbOfRuns
+from flowbook.cli.glance import StandIn, Word
 from flowbook.cli.session import Session, verbose_option
 from flowbook.cli.streams import open_closed, write
 from flowbook.exceptions import did_you_mean
@@ -61,10 +61,6 @@ VERBS: Final = {
 }
 
 
-TAKE_A_RUN_FIRST: Final = frozenset({"resume", "suspend", "watch", "list", "show", "graph", "export"})
-"""The verbs whose first word is completed as a run."""
-
-
 class Verbs(click.Group):
     """A group that imports a verb's module only when that verb is used."""
 
@@ -74,10 +70,9 @@ class Verbs(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command of a verb, or None when there is no such verb."""
-        return self._command(cmd_name) if cmd_name in VERBS else None
-
-    def _command(self, name: str) -> click.Command:
-        verb = VERBS[name]
+        if cmd_name not in VERBS:
+            return None
+        verb = VERBS[cmd_name]
         command: click.Command = getattr(import_module(verb.module), verb.name)
         return command
 
@@ -85,11 +80,17 @@ class Verbs(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that ``args`` begin with. Raises NoSuchVerb."""
+        if ctx.resilient_parsing:
+            stand_in = self._stand_in(args[0])
+            return super().resolve_command(ctx, args) if stand_in is None else (args[0], stand_in, args[1:])
         if args and args[0] not in VERBS and not args[0].startswith("-"):
             raise NoSuchVerb(args[0], ctx)
-        if ctx.resilient_parsing and len(args) == 1 and (name := args[0]) in TAKE_A_RUN_FIRST:
-            return name, VerbOfRuns(name, lambda: self._command(name)), []
         return super().resolve_command(ctx, args)
+
+    def _stand_in(self, name: str) -> click.Command | None:
+        """Return what completes the words of a verb, if it is known without the verb: a shell does not wait long."""
+        words: Mapping[str, Sequence[Word]] = import_module("flowbook.cli.words").WORDS
+        return StandIn(name, words[name]) if name in words else None
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the verbs that begin so, importing none of them, and the options."""

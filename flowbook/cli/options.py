@@ -10,7 +10,6 @@ from click.core import ParameterSource
 
 from flowbook.cli.choosing import choose_run
 from flowbook.cli.completion import complete_runs
-from flowbook.cli.progress import progress_option
 from flowbook.cli.session import BACKEND_VARIABLE, DEFAULT_BACKEND, Session
 from flowbook.persistence import fetch, hide_secrets
 from flowbook.persistence.backend import Backend
@@ -24,6 +23,20 @@ backend_option: Final = click.option(
     default=DEFAULT_BACKEND,
     envvar=BACKEND_VARIABLE,
     help=f"Where runs are recorded. Default: ${BACKEND_VARIABLE}, else {DEFAULT_BACKEND} in this directory.",
+)
+
+PROGRESS_VARIABLE: Final = "FLOWBOOK_PROGRESS"
+WAYS: Final = ("auto", "tty", "plain", "json", "quiet", "none")
+
+progress_option: Final = click.option(
+    "--progress",
+    type=click.Choice(WAYS),
+    default="auto",
+    envvar=PROGRESS_VARIABLE,
+    help="What is told on stderr while the run goes on. auto: tty when stderr is a terminal, else plain. "
+    "tty: a header and the atoms that run, redrawn. plain: a line for each event. json: the same as JSON "
+    "(flowbook.event/1). quiet: warnings, failures, and what atoms print. none: only what atoms print, and no summary. "
+    f"Default: ${PROGRESS_VARIABLE}, else auto.",
 )
 
 _ENGINE_OPTIONS: Final = (

@@ -23,9 +23,6 @@ from flowbook.events import PROGRESS, Notice
 from flowbook.states import UNFINISHED_ATOMS, AtomState, FlowState
 from flowbook.views.following import RunEvent, Source
 
-PROGRESS_VARIABLE: Final = "FLOWBOOK_PROGRESS"
-WAYS: Final = ("auto", "tty", "plain", "json", "quiet", "none")
-
 FAILED: Final = frozenset({AtomState.FAILURE, AtomState.REVERT_FAILURE})
 MARKS: Final = {
     AtomState.FAILURE: "red",
@@ -37,17 +34,6 @@ MARKS: Final = {
 
 SAVED_SHOWN: Final = 10
 """How many of the atoms that were saved earlier people are told by name."""
-
-progress_option: Final = click.option(
-    "--progress",
-    type=click.Choice(WAYS),
-    default="auto",
-    envvar=PROGRESS_VARIABLE,
-    help="What is told on stderr while the run goes on. auto: tty when stderr is a terminal, else plain. "
-    "tty: a header and the atoms that run, redrawn. plain: a line for each event. json: the same as JSON "
-    "(flowbook.event/1). quiet: warnings, failures, and what atoms print. none: only what atoms print, and no summary. "
-    f"Default: ${PROGRESS_VARIABLE}, else auto.",
-)
 
 
 @dataclass

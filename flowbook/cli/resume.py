@@ -16,6 +16,7 @@ from flowbook.cli.options import backend_option, backend_words, engine_options, 
 from flowbook.cli.session import Session, verbose_option
 from flowbook.cli.summary import Hints
 from flowbook.cli.trouble import in_code_of
+from flowbook.cli.waiting import wait_and_work
 from flowbook.cli.work import work
 from flowbook.engines.engine import Engine
 from flowbook.engines.registry import load_from_run
@@ -28,6 +29,7 @@ EPILOG = f"""\b
 Examples:
   flowbook resume r1 --allow orders.py
   flowbook resume @last --allow shop --engine parallel
+  flowbook resume r1 --allow orders.py --wait --timeout 600
   flowbook resume @failed --rerun --allow orders.py --progress plain
 \n{EXIT_CODES}"""
 
@@ -55,6 +57,13 @@ class ResumeRefused(FactoryRefused):
     shell_complete=complete_files,
     help="Code that may be loaded to rebuild the flow; none is by default.",
 )
+@click.option("--wait", is_flag=True, help="Wait until the run's owner has ended, or is known to be gone.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    metavar="S",
+    help="With --wait: wait at most S seconds; how long the run takes is not limited. Default: no limit.",
+)
 @backend_option
 @engine_options
 @verbose_option
@@ -64,6 +73,8 @@ def resume(
     /,
     run_id: str | None,
     allow: tuple[str, ...],
+    wait: bool,
+    timeout: float | None,
     backend: str,
     progress: str,
     **options: Any,  # those of `load_from_run`, by its names
@@ -74,14 +85,29 @@ def resume(
     recorded it, by code that --allow must name; without it the command to use is told.
 
     Ctrl-C, SIGTERM or a terminal that is closed suspends the run again; a second Ctrl-C or SIGTERM stops at once.
+
+    --wait never takes the run from an owner that lives. If the owner finishes it, the saved results are shown; if the
+    owner gives it up, dies, or lets its lease end, the run goes on here. Ctrl-C during the wait exits with 130, a
+    --timeout that has passed with 6; the run is not touched then.
     """
+    _check(context, wait, timeout, take_over=options["take_over"])
     session = context.ensure_object(Session)
     with closing(open_backend(backend, session)) as opened, logs_told(session):
         words = backend_words(context, backend)
         keeps = "" if opened.keeps_references else opened.url
         found = run_named(run_id, opened, session)
         engine = _load(opened, Hints(found, words, "", keeps), allow, options)
-        return work(engine, session, Hints(found, words, allow[0] if allow else "", keeps), how=progress)
+        hints = Hints(found, words, allow[0] if allow else "", keeps)
+        if wait:
+            return wait_and_work(engine, session, hints, how=progress, rerun=options["rerun"], timeout_s=timeout)
+        return work(engine, session, hints, how=progress)
+
+
+def _check(context: click.Context, wait: bool, timeout: float | None, *, take_over: bool) -> None:
+    if wait and take_over:
+        raise click.UsageError("--wait leaves the run to an owner that lives, --take-over does not: give one", context)
+    if timeout is not None and not wait:
+        raise click.UsageError("--timeout is how long to --wait: give both", context)
 
 
 def _load(backend: Backend, hints: Hints, allow: tuple[str, ...], options: dict[str, Any]) -> Engine:

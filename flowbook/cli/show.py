@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import shlex
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Final
@@ -24,6 +23,7 @@ from flowbook.states import FINISHED, UNFINISHED_ATOMS, AtomState, FlowState
 from flowbook.views.atoms import atom_names, view_atom
 from flowbook.views.details import AtomView, RunView, narrowed, view_run
 from flowbook.views.documents import atom_document, run_document
+from flowbook.views.overviews import Overview, overview
 from flowbook.views.runs import may_work
 from flowbook.views.schemas import SHOW, SHOW_ATOM
 
@@ -33,9 +33,6 @@ Examples:
   flowbook show @failed charge
   flowbook show r1 'copy-*' --state failure --output csv
 """
-
-ATOMS_SHOWN: Final = 120
-"""Of more atoms than these, those are shown first that failed or are under way; the others are counted."""
 
 _BLOCK_MAX: Final = 40
 """How many lines of one failure are shown among others."""
@@ -49,6 +46,8 @@ _COLUMNS: Final = (
     Column("started"),
     Column("note", least=16),
 )
+
+_NONE: Final = "no atom matches"
 
 _Command = Callable[..., str]
 """Gives a command line to copy, of words behind ``flowbook show RUN``."""
@@ -78,24 +77,22 @@ def show(
     under way first. With -v also tracebacks.
     """
     session = context.ensure_object(Session)
-    with closing(open_backend(backend, session)) as opened:
+    with closing(open_backend(backend, session)) as opened, _nothing_collected():
         found = run_named(run_id, opened, session)
         if atom is not None and _is_name(atom, opened, found):
             return _show_atom(opened, found, atom, output.of(SHOW_ATOM))
-        with _nothing_collected():
-            run = narrowed(view_run(opened, found), states=states, names=atom or "")
-    output = output.of(SHOW)
-    if output.how == "table" and not run.atoms and (states or atom):
-        write("no atom matches", err=True)
-    if not output.is_own:
-        output.write(run_document(run))
-        return 0
+        output = output.of(SHOW)
+        if not output.is_own:
+            return _show_document(narrowed(view_run(opened, found), states=states, names=atom or ""), output)
+        shown = overview(opened, found, states=states, names=atom or "")
+    if not shown.run.atoms and (states or atom):
+        write(_NONE, err=True)
     words = backend_words(context, backend)
 
     def command(*more: str) -> str:
-        return shlex.join(["flowbook", "show", run.id, *more, *(["--backend", words] if words else [])])
+        return shlex.join(["flowbook", "show", found, *more, *(["--backend", words] if words else [])])
 
-    _print_run(run, command, verbose=session.verbose)
+    _print_run(shown, command, verbose=session.verbose)
     return 0
 
 
@@ -125,32 +122,24 @@ def _show_atom(backend: Backend, run_id: str, name: str, output: Output) -> int:
     return 0
 
 
-def _print_run(run: RunView, command: _Command, *, verbose: bool) -> None:
+def _show_document(run: RunView, output: Output) -> int:
+    if output.how == "table" and not run.atoms and run.counts:
+        write(_NONE, err=True)
+    output.write(run_document(run))
+    return 0
+
+
+def _print_run(shown: Overview, command: _Command, *, verbose: bool) -> None:
+    run, atoms = shown.run, shown.run.atoms
     header = [f"{name + ':':<9} {text}" for name, text in _header(run)]
     write("\n".join(header))
-    atoms, folded = _folded(run.atoms)
     if atoms:
         write()
         print_table(_grids(atoms))
-    for state, count in folded.items():
+    for state, count in shown.folded.items():
         write(f"+{count:,} {state} more: {command('--state', state.lower(), '--output', 'jsonl')}")
-    lines = len(header) + len(atoms) + len(folded) + 2
-    _print_failures(run.failed, command, LINES_MAX - lines, verbose=verbose)
-
-
-def _folded(atoms: Sequence[AtomView]) -> tuple[Sequence[AtomView], Counter[str]]:
-    """Return the atoms to show, and how many others there are in each state."""
-    if len(atoms) <= ATOMS_SHOWN:
-        return atoms, Counter()
-    ranked = sorted(atoms, key=_rank)
-    return ranked[:ATOMS_SHOWN], Counter(atom.state for atom in ranked[ATOMS_SHOWN:])
-
-
-def _rank(atom: AtomView) -> int:
-    """Return 0 for what failed, 1 for what is under way, 2 for the rest."""
-    if atom.failure or atom.revert_failure:
-        return 0
-    return 1 if atom.state in (*UNFINISHED_ATOMS, AtomState.RETRYING) else 2
+    lines = len(header) + len(atoms) + len(shown.folded) + 2
+    _print_failures(shown, command, LINES_MAX - lines, verbose=verbose)
 
 
 def _header(run: RunView) -> Iterator[tuple[str, str]]:
@@ -214,17 +203,18 @@ def _note(atom: AtomView) -> str:
     return " ".join(filter(None, (f"{atom.progress:.0%}" if under_way else "", notes_text(atom.notes))))
 
 
-def _print_failures(failed: Sequence[AtomView], command: _Command, room: int, *, verbose: bool) -> None:
+def _print_failures(shown: Overview, command: _Command, room: int, *, verbose: bool) -> None:
     """Print as many failures as have room, in so many lines at most, and say where the others are."""
-    blocks = [block for atom in failed for block in _blocks(atom, command, verbose=verbose)]
-    for number, block in enumerate(blocks):
+    left = sum(shown.failures.values())
+    for block in (block for atom in shown.run.failed for block in _blocks(atom, command, verbose=verbose)):
         room -= len(block) + 1
-        if room < 2 and number < len(blocks):
-            left = Counter(atom.state for atom in failed)
-            states = [word for state in left for word in ("--state", state.lower())]
-            write(f"\n{len(blocks) - number:,} more failures: {command(*states, '--output', 'jsonl')}")
-            return
+        if room < 2:
+            break
         write("\n".join(["", *block]))
+        left -= 1
+    if left:
+        states = [word for state in shown.failures for word in ("--state", state.lower())]
+        write(f"\n{left:,} more failures: {command(*states, '--output', 'jsonl')}")
 
 
 def _blocks(atom: AtomView, command: _Command, *, verbose: bool) -> Iterator[list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,11 +11,10 @@ from flowbook.cli.progress import Display, JsonDisplay
 from flowbook.cli.session import Session
 from flowbook.cli.streams import write
 from flowbook.cli.texts import failure_line, took_text
-from flowbook.engines.factories import Factory
-from flowbook.exceptions import FactoryMissing
 from flowbook.persistence.backend import Backend
 from flowbook.states import FINISHED, FlowState
 from flowbook.views.endings import Ending, Failed, Timing
+from flowbook.views.housekeeping import allowance
 
 FAILURES_SHOWN: Final = 20
 PATH_SHOWN: Final = 6
@@ -51,16 +50,6 @@ class Hints:
 def hints_of(backend: Backend, run_id: str, words: str) -> Hints:
     """Return the hints for a recorded run; ``words`` is what ``--backend`` must say. Raises NotFound."""
     return Hints(run_id, words, allowance(backend, run_id), backend.url)
-
-
-def allowance(backend: Backend, run_id: str) -> str | None:
-    """Return what ``--allow`` must name for a recorded run to be resumed, or None where no factory was recorded."""
-    row = backend.load(run_id, ("flow",)).kind("flow").get(run_id, {}).get("factory")
-    try:
-        factory = Factory.from_row(row, run_id) if isinstance(row, Mapping) else None
-    except FactoryMissing:
-        return None
-    return None if factory is None else factory.path or factory.module
 
 
 def sum_up(ending: Ending, display: Display, hints: Hints, session: Session) -> None:

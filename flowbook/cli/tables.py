@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Final, TypeVar
+from typing import Any, Final, TextIO, TypeVar
 from unicodedata import category
 
-from rich.cells import cell_len, set_cell_size
-from rich.console import Console
-from rich.text import Text
-
-from flowbook.cli.streams import may_be_unread, write
+from flowbook.cli.colours import styled
+from flowbook.cli.streams import write
 from flowbook.views.runs import OwnerView
 
 _PIPE_WIDTH: Final = 10_000
 """In a pipe nothing is cut: lines are as long as they need."""
+
+_USUAL_WIDTH: Final = 80
 
 LINES_MAX: Final = 200
 """More lines than these no verb prints for people to read: what is behind them is counted."""
@@ -100,30 +99,32 @@ def print_table(grids: Iterable[Grid], *, err: bool = False) -> None:
     What does not fit even so is printed over the edge, where the terminal wraps it: it can still be copied.
     """
     stream = sys.stderr if err else sys.stdout
-    console = Console(file=stream, highlight=False, markup=False)
-    room = console.width if stream.isatty() else _PIPE_WIDTH
+    room = terminal_width(stream) if stream.isatty() else _PIPE_WIDTH
     for grid in grids:
         widths = grid.widths_within(room)
         if width_of(widths) <= room:
             break
-    with may_be_unread(err=err):  # a console writes even what it only captures, though that is nothing
-        text = "\n".join(_lines(grid, widths, console))
-    write(text, err=err)
+    cut = "…" if (stream.encoding or "utf-8").lower().startswith("utf") else "~"
+    write("\n".join(_lines(grid, widths, cut)), err=err)
 
 
-def _lines(grid: Grid, widths: Sequence[int], console: Console) -> list[str]:
-    @cache  # of a state there are few, and of rows many
-    def coloured(text: str, style: str) -> str:
-        with console.capture() as captured:
-            console.print(Text(text, style=style), end="", soft_wrap=True)
-        return captured.get()
+def terminal_width(stream: TextIO) -> int:
+    """Return how many characters a line of a stream's terminal takes: as $COLUMNS says, else the terminal itself."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal() and int(told) > 0:
+        return int(told)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or _USUAL_WIDTH
+    except OSError:
+        return _USUAL_WIDTH
 
+
+def _lines(grid: Grid, widths: Sequence[int], cut: str) -> list[str]:
     columns = list(zip(grid.columns, widths, strict=True))
-    cut = "…" if console.encoding.startswith("utf") else "~"
-    head = [_cell(column.name, "bold", column, width, coloured, cut) for column, width in columns]
+    head = [_cell(column.name, column, width, cut, bold=True) for column, width in columns]
     rows = (
         [
-            _cell(text, column.styles.get(text, ""), column, width, coloured, cut)
+            _cell(text, column, width, cut, fg=column.styles.get(text))
             for text, (column, width) in zip(row, columns, strict=True)
         ]
         for row in grid.rows
@@ -131,19 +132,32 @@ def _lines(grid: Grid, widths: Sequence[int], console: Console) -> list[str]:
     return [(" " * _GAP).join(cells).rstrip() for cells in (head, *rows)]
 
 
-def _cell(text: str, style: str, column: Column, width: int, coloured: Callable[[str, str], str], cut: str) -> str:
+def _cell(text: str, column: Column, width: int, cut: str, **style: Any) -> str:  # what `styled` takes
     text = _in_one_line(text)
     missing = width - _width(text)
     if missing < 0:
-        text, missing = set_cell_size(text, width - 1) + cut, 0
-    shown = coloured(text, style) if style else text
+        text, missing = _beginning(text, width - 1) + cut, 0
+    shown = styled(text, **style) if any(style.values()) else text
     return " " * missing + shown if column.right else shown + " " * missing
 
 
 def _width(text: str) -> int:
     """Return how many characters of the terminal a text takes."""
     text = _in_one_line(text)
-    return len(text) if text.isascii() else cell_len(text)
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len  # it takes 15 ms: not for what needs none of it
+
+    return cell_len(text)
+
+
+def _beginning(text: str, width: int) -> str:
+    """Return as much of a text as takes ``width`` characters of the terminal; half a wide one is a blank."""
+    if text.isascii():
+        return text[:width]
+    from rich.cells import set_cell_size  # as above
+
+    return set_cell_size(text, width)
 
 
 def _in_one_line(text: str) -> str:

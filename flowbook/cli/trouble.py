@@ -38,7 +38,8 @@ _INPUT: Final = re.compile(r"store=\{(?P<quote>['\"])(?P<symbol>.+?)(?P=quote): 
 
 _IN_PROGRAMS: Final = (
     (_INPUT, r"--store \g<symbol>=..."),
-    (re.compile(r"\btake_over=True, on the command line --take-over\b"), "--take-over"),
+    (re.compile(r"\bwait_and_resume, on the command line --wait\b"), "flowbook resume --wait"),
+    (re.compile(r"\btake_over=True, --take-over\b"), "--take-over"),
     (re.compile(r"\brerun=True\b"), "--rerun"),
     (re.compile(r"\banother run_id\b"), "another --run-id"),
     (re.compile(r"\bthe same run_id\b"), "the same run id"),

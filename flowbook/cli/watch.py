@@ -8,8 +8,15 @@ from contextlib import closing
 import click
 
 from flowbook.cli.exits import EXIT_CODES, Exit, exit_of_state
-from flowbook.cli.options import backend_option, backend_words, open_backend, run_argument, run_named
-from flowbook.cli.progress import Display, JsonDisplay, Tally, display_for, line_to, progress_option
+from flowbook.cli.options import (
+    backend_option,
+    backend_words,
+    open_backend,
+    progress_option,
+    run_argument,
+    run_named,
+)
+from flowbook.cli.progress import Display, JsonDisplay, Tally, display_for, line_to
 from flowbook.cli.session import Session, verbose_option
 from flowbook.cli.summary import Hints, hints_of, sum_up
 from flowbook.persistence.backend import Backend

@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from functools import partial
 
 from flowbook.atoms.retry import Retry
+from flowbook.atoms.task import Task
 from flowbook.clock import Clock
 from flowbook.engines.context import Context, Outcome, Report
 from flowbook.engines.core.messages import Start
@@ -24,12 +25,17 @@ class Attempts:
         self._storage = storage
         self._clock = clock
         self._futures: dict[Start, Future[Outcome]] = {}
+        self._checked: Executor | None = None  # takes the tasks of the plan
 
     def submit(self, start: Start, report: Report, executor: Executor, inbox: Inbox) -> None:
         """Hand an attempt over to ``executor``; ``report`` takes its progress.
 
-        Raises DecodeError and NotPossible when it cannot be handed over.
+        Raises DecodeError and NotPossible when it cannot be handed over, and NotPicklable for the first task of the
+        flow that cannot be, before any is.
         """
+        if executor is not self._checked:
+            executor.check(atom for atom in self._storage.plan.atoms if isinstance(atom, Task))
+            self._checked = executor
         self._futures[start] = future = self._submitted(start, report, executor)
         future.add_done_callback(partial(inbox.put_finished, start))
 

@@ -59,8 +59,17 @@ class Context:
         if self._report is not None:
             self._report(told)
 
+    @property
+    def report(self) -> Report | None:
+        """What takes the progress and metadata of the attempt, if anything does."""
+        return self._report
+
+    def told_to(self, report: Report) -> Context:
+        """Return the same attempt, whose progress and metadata ``report`` takes."""
+        return Context(self.run, self.atom, self.direction, self.round, self.attempt, report)
+
     def __reduce__(self) -> tuple[type[Context], tuple[str, str, Direction, int, int]]:
-        """Travel without the way back to this process's engine."""
+        """Travel without the way back to this process's engine; who makes it travel sees to one."""
         return Context, (self.run, self.atom, self.direction, self.round, self.attempt)
 
 

@@ -18,6 +18,15 @@ LOOK_EVERY_S = 1.0
 """How often the claim is renewed and posted requests are looked for (more often when a third of the lease is less)."""
 
 
+def is_kept_here(run_id: str) -> bool:
+    """Return whether a thread of this process renews a claim on a run of that id."""
+    return any(thread.name == _thread_name(run_id) for thread in threading.enumerate())
+
+
+def _thread_name(run_id: str) -> str:
+    return f"flowbook-claim-{run_id}"
+
+
 class Ownership:
     """The claim on one run, from `enter` to `leave`."""
 
@@ -33,7 +42,7 @@ class Ownership:
         """Claim the run and keep the claim renewed. Raises FlowOwned."""
         storage = self._storage
         storage.claim = storage.backend.claim(storage.key, self._owner, lease_s=self._lease_s, take_over=take_over)
-        thread = threading.Thread(target=self._keep, name=f"flowbook-claim-{storage.run_id}", daemon=True)
+        thread = threading.Thread(target=self._keep, name=_thread_name(storage.run_id), daemon=True)
         thread.start()
         self._thread = thread
 

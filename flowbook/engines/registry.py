@@ -47,10 +47,10 @@ def load(
     """Return an engine for ``flow``, compiled and checked, that has not claimed or written anything yet.
 
     ``store`` gives the inputs by symbol. ``run_id`` names the run in the backend: the same id again continues it; one
-    is made up when none is given. ``engine`` is ``serial`` or ``parallel`` (``executor``: ``threads`` or an executor
-    of yours, ``max_workers``). The other options are those of `Options`: ``book``, ``rerun``, ``on_change``,
-    ``take_over``, ``lease_s``. A backend that is fetched here is closed at the end of each ``run``; one that you made
-    stays open.
+    is made up when none is given. ``engine`` is ``serial`` or ``parallel`` (``executor``: ``threads``, ``processes``
+    or an executor of yours, ``max_workers``). The other options are those of `Options`: ``book``, ``rerun``,
+    ``on_change``, ``take_over``, ``lease_s``. A backend that is fetched here is closed at the end of each ``run``; one
+    that you made stays open.
 
     Raises CompilationFailure with every wiring error, UnknownPlugin and NotPossible for what is asked in vain, and
     SecretMissing and SecretKeyMissing for an input whose secret cannot be had, or not be stored.
@@ -63,7 +63,7 @@ def load(
         **options,
     )
     inputs = _checked_inputs(store)
-    with _opened(backend) as opened:
+    with using(backend) as opened:
         recorded = None if run_id is None else _recorded(opened, run_id)
         given = inputs if recorded is None else {*inputs, *recorded.kind("input")}
         compilation = compile_flow(flow, given)
@@ -130,7 +130,7 @@ def load_from_run(
     an unknown run, FactoryRefused and FactoryMissing when its flow cannot be rebuilt.
     """
     check_id("run_id", run_id)
-    with _opened(backend) as opened:
+    with using(backend) as opened:
         row = checked(opened.load(run_id, ("flow",)), opened.url, SCHEMA).kind("flow")[run_id]
     if not isinstance(row.get("factory"), Mapping):
         raise FactoryMissing(run_id, "it was started from a flow object, and no factory was recorded")
@@ -165,7 +165,7 @@ def suspend(backend: Storable, run_id: str) -> bool:
     started. Nothing is asked for a run that nobody works on or that is finished. Raises NotFound.
     """
     check_id("run_id", run_id)
-    with _opened(backend) as opened:
+    with using(backend) as opened:
         recorded = checked(opened.load(run_id, ("flow",)), opened.url, SCHEMA)
         owner = next((one.owner for one in opened.find(Query(flow=run_id))), None)
         if owner is None or lives_by_pid(owner) is False or state_of(recorded) in FINISHED:
@@ -184,7 +184,7 @@ def _is_fetched(backend: Storable) -> bool:
 
 
 @contextmanager
-def _opened(backend: Storable) -> Iterator[Backend]:
+def using(backend: Storable) -> Iterator[Backend]:
     """Give the backend that is meant; one that is fetched here is closed again, and opens when it is used."""
     if backend is not None and not isinstance(backend, str | Mapping):
         yield as_backend(backend)

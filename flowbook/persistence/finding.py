@@ -1,10 +1,14 @@
-"""Choosing the flows that a query asks for, for backends that go through all of them."""
+"""The flows that a query asks for, for backends that go through all of them; and what is told of a damaged one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from flowbook.persistence.backend import FlowSummary, Query
+
+DAMAGED: Final = "DAMAGED"
+"""The state that is told of a flow whose records cannot be read."""
 
 
 def chosen(summaries: Iterable[FlowSummary], query: Query) -> list[FlowSummary]:

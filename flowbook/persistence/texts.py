@@ -9,6 +9,7 @@ from flowbook.exceptions import Damaged, EncodeError, TooLarge
 from flowbook.persistence.changes import Append, Inline, Put, dump_row, parse_row
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 
 def text_of(change: Put | Append, value_limit_bytes: int | None) -> str:
@@ -23,6 +24,8 @@ def text_of(change: Put | Append, value_limit_bytes: int | None) -> str:
         raise EncodeError(f"{change.kind} {change.key!r}", str(error)) from error
     size_bytes = len(text)
     if not text.isascii():
+        if _PAIR.search(text):
+            raise EncodeError(f"{change.kind} {change.key!r}", "JSON takes two surrogates for one character")
         text, size_bytes = _storable(text)
     if value_limit_bytes is not None and size_bytes > value_limit_bytes:
         _refuse_large_values(change, value_limit_bytes)

@@ -48,6 +48,11 @@ def remember(text: str) -> None:
         _known.pop(next(iter(_known)), None)
 
 
+def remembered() -> tuple[str, ...]:
+    """Return the texts that are masked, the oldest first: for another process that is to mask them as well."""
+    return tuple(_known)
+
+
 def masked(text: str) -> str:
     """Return ``text`` with ``***`` for the secrets that this process has seen, and for passwords in URLs."""
     if "://" in text:
@@ -77,14 +82,23 @@ def masked_json(text: str) -> str:
     """Return a value in its stored form, the texts in it masked; references and sealed secrets stay."""
     if not _known and "://" not in text:
         return text
-    document = json.loads(text)
-    hidden = _mapped(document, masked)
+    try:
+        document = json.loads(text)
+        hidden = _mapped(document, masked)
+    except RecursionError:  # too deep to be looked through
+        return json.dumps(MASK)
     return text if hidden == document else json.dumps(hidden, ensure_ascii=False, separators=(",", ":"))
 
 
 def shown_document(document: Any) -> Any:  # JSON
-    """Return a value in its stored form as it may be shown: texts masked, and ``***`` for what is sealed."""
-    return _mapped(document, masked, shows=True)
+    """Return a value in its stored form as it may be shown: texts masked, and ``***`` for what is sealed.
+
+    So is all of what cannot be looked through: it is nested too deep, or nothing that was written here.
+    """
+    try:
+        return _mapped(document, masked, shows=True)
+    except (RecursionError, TypeError, ValueError):
+        return {"!repr": MASK}
 
 
 def is_in_clear(text: str) -> bool:
@@ -98,7 +112,10 @@ def is_in_clear(text: str) -> bool:
         found.extend(form for form in long if form in part)
         return part
 
-    _mapped(json.loads(text), look)
+    try:
+        _mapped(json.loads(text), look)
+    except RecursionError:  # too deep to be sure that it does not
+        return True
     return bool(found)
 
 

@@ -110,6 +110,10 @@ class WrappedFiles(_Seam, Files):
         """Pass on."""
         return self.around(Call("is_at", (folder, name, file)), lambda: self.inner.is_at(folder, name, file))
 
+    def changed_ns(self, folder: int) -> int:
+        """Pass on."""
+        return self.around(Call("changed_ns", (folder,)), lambda: self.inner.changed_ns(folder))
+
     def is_file(self, folder: int, name: str) -> bool:
         """Pass on."""
         return self.around(Call("is_file", (folder, name)), lambda: self.inner.is_file(folder, name))

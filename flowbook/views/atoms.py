@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowbook.clock import to_text
-from flowbook.exceptions import Damaged, NotFound
+from flowbook.exceptions import NotFound
 from flowbook.persistence.backend import Backend
 from flowbook.persistence.changes import Row
 from flowbook.states import FINISHED, AtomState, FlowState
 from flowbook.views.details import (
+    KINDS,
     AtomView,
     FailureView,
     Recorded,
     atom_of,
     duration_s,
     failure_of,
+    look_into,
     planned,
-    read_run,
     stored,
 )
 from flowbook.views.runs import OwnerView, may_work, owner_of_run
@@ -27,6 +28,7 @@ from flowbook.views.runs import OwnerView, may_work, owner_of_run
 INPUT = "input"
 """What stands among the sources of a symbol when the run was given it."""
 
+_KINDS = (*KINDS, "history")
 _DONE = (AtomState.SUCCESS, AtomState.IGNORE)
 
 
@@ -72,22 +74,22 @@ class AtomReport:
 
 def view_atom(backend: Backend, run_id: str, name: str) -> AtomReport:
     """Return all that the logbook tells of one atom. Raises NotFound, Damaged and NewerSchema."""
-    recorded = read_run(backend, run_id)
-    detail = recorded.detail
-    plan = next((atom for atom in recorded.plan["atoms"] if atom["name"] == name), None)
-    if plan is None and name not in detail.atoms:
+    recorded = look_into(backend, run_id, _KINDS)
+    plan = recorded.plans([name]).get(name)
+    if plan is None and name not in recorded.records.kind("atom"):
         raise NotFound("atom", name, tuple(recorded.names()))
-    atom = atom_of(detail, name, plan or {})
-    waits = dict(_not_done_before(recorded, name, backend.url)) if atom.state == AtomState.PENDING else {}
+    records, state = recorded.part([name]), recorded.row["state"]
+    atom = atom_of(records, name, plan or {})
     pending = atom.state == AtomState.PENDING
-    why_not = _why_not(detail.state, owner_of_run(backend, detail.id), waits) if pending else ()
+    waits = dict(_not_done_before(recorded, name)) if pending else {}
+    why_not = _why_not(state, owner_of_run(backend, run_id), waits) if pending else ()
     return AtomReport(
-        detail.id,
-        detail.state,
+        records.flow,
+        state,
         atom,
         {symbol: tuple(_sources(recorded, symbol)) for symbol in (plan or {}).get("requires", ())},
-        tuple(map(_attempt, recorded.records.appended.get("attempt", {}).get(name, ()))),
-        tuple(_rounds(recorded.records.appended.get("history", {}).get(name, ()))),
+        tuple(map(_attempt, records.appended.get("attempt", {}).get(name, ()))),
+        tuple(_rounds(records.appended.get("history", {}).get(name, ()))),
         waits,
         tuple(why_not),
     )
@@ -129,9 +131,19 @@ def _rounds(rows: Sequence[Row]) -> Iterator[RoundView]:
             failures[row["atom"]] = failure
 
 
-def _not_done_before(recorded: Recorded, name: str, url: str) -> Iterator[tuple[str, str]]:
-    """Yield the atoms right before this one that are not done, with their states; marks between them are passed."""
-    before = _predecessors(recorded, url)
+def _not_done_before(recorded: Recorded, name: str) -> Iterator[tuple[str, str]]:
+    """Yield the atoms right before this one that are not done, with their states."""
+    before = list(_right_before(recorded, name))
+    rows = recorded.part(before).kind("atom")
+    for one in before:
+        state = rows[one]["state"] if one in rows else AtomState.PENDING
+        if state not in _DONE:
+            yield one, str(state)
+
+
+def _right_before(recorded: Recorded, name: str) -> Iterator[str]:
+    """Yield the atoms that this one waits for; marks between them are passed."""
+    before = _predecessors(recorded)
     marks = set(recorded.plan.get("marks", ()))
     seen, waiting = {name}, [name]
     while waiting:
@@ -141,20 +153,14 @@ def _not_done_before(recorded: Recorded, name: str, url: str) -> Iterator[tuple[
             seen.add(one)
             if one in marks:
                 waiting.append(one)
-                continue
-            atom = recorded.detail.atoms.get(one)
-            state = AtomState.PENDING if atom is None else atom.state
-            if state not in _DONE:
-                yield one, str(state)
+            else:
+                yield one
 
 
-def _predecessors(recorded: Recorded, url: str) -> Mapping[str, Sequence[str]]:
+def _predecessors(recorded: Recorded) -> Mapping[str, Sequence[str]]:
     before: dict[str, list[str]] = {}
-    try:
-        for first, second in recorded.plan.get("edges", ()):
-            before.setdefault(second, []).append(first)
-    except (TypeError, ValueError) as error:
-        raise Damaged(url, f"plan 'plan' of run {recorded.detail.id!r}: its links are not readable") from error
+    for first, second in recorded.edges():
+        before.setdefault(second, []).append(first)
     return before
 
 

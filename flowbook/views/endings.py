@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from flowbook.engines.checking import checked
 from flowbook.engines.engine import Engine
-from flowbook.engines.opening import unpack_plan
 from flowbook.engines.options import SCHEMA
 from flowbook.exceptions import StorageError
 from flowbook.failure import Failure
-from flowbook.persistence.backend import Backend, FlowRecords
+from flowbook.persistence.backend import Backend
 from flowbook.persistence.changes import Row
 from flowbook.states import AtomState, Direction, FlowState
-from flowbook.views.details import FailureView, RunView, duration_s, view_of, view_run
+from flowbook.views.details import KINDS, FailureView, Recorded, atom_of, duration_s, failures_in, read_run, view_of
 
 SLOWEST: Final = 3
 """How many of the atoms that took longest are told."""
@@ -99,15 +98,15 @@ def recorded_ending(backend: Backend, run_id: str, touched: Collection[str] = ()
 
     Raises NotFound, Damaged and NewerSchema.
     """
-    view = view_run(backend, run_id)
-    records = checked(backend.load(run_id, ("flow", "plan", "attempt")), backend.url, SCHEMA)
-    broken = {atom.name for atom in view.failed}
-    counts = _counts(((atom.name, AtomState(atom.state)) for atom in view.atoms), broken, touched)
-    retries = {atom.name for atom in view.atoms if atom.kind == "retry"}
-    attempts = records.appended.get("attempt", {})
-    timing = timing_of(attempts, _recorded_edges(records), view.created_at, retries)
-    took_s = max(0.0, view.updated_at - view.created_at)
-    return Ending(run_id, view.name, FlowState(view.state), counts, tuple(_recorded_failures(view)), took_s, timing)
+    recorded = read_run(backend, run_id, KINDS)
+    row, rows = recorded.row, recorded.records.kind("atom")
+    names, failed = recorded.names(), tuple(_recorded_failures(recorded))
+    states = ((name, AtomState(rows[name]["state"]) if name in rows else AtomState.PENDING) for name in names)
+    counts = _counts(states, {one.atom for one in failed}, touched)
+    retries = {atom["name"] for atom in recorded.plan["atoms"] if atom.get("kind") == "retry"}
+    timing = timing_of(recorded.records.appended.get("attempt", {}), recorded.edges(), row["created_at"], retries)
+    took_s = max(0.0, row["updated_at"] - row["created_at"])
+    return Ending(run_id, row["name"], FlowState(row["state"]), counts, failed, took_s, timing)
 
 
 def timing_of(
@@ -172,17 +171,18 @@ def _failed(engine: Engine, name: str, failure: Failure, *, reverting: bool) -> 
     return Failed(name, place, reverting, view_of(failure))
 
 
-def _recorded_failures(view: RunView) -> Iterable[Failed]:
-    for reverting in (False, True):
-        for atom in view.failed:
-            failure = atom.revert_failure if reverting else atom.failure
-            if failure is not None:
-                yield Failed(atom.name, atom.place, reverting, failure)
-
-
-def _recorded_edges(records: FlowRecords) -> Iterable[tuple[str, str]]:
-    row = records.kind("plan").get("plan")
-    return [] if row is None else [(before, after) for before, after in unpack_plan(row).get("edges", [])]
+def _recorded_failures(recorded: Recorded) -> Iterator[Failed]:
+    """Yield the failures of executing atoms, in the order of the plan, then those of reverting them."""
+    rows = recorded.records.kind("atom")
+    broken = [name for name in recorded.names() if name in rows and failures_in(rows[name])]
+    plans = recorded.plans(set(broken))
+    atoms = [atom_of(recorded.records, name, plans.get(name, {})) for name in broken]
+    for atom in atoms:
+        if atom.failure is not None:
+            yield Failed(atom.name, atom.place, False, atom.failure)
+    for atom in atoms:
+        if atom.revert_failure is not None:
+            yield Failed(atom.name, atom.place, True, atom.revert_failure)
 
 
 def _attempts_of(engine: Engine) -> Attempts:

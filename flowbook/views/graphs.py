@@ -13,7 +13,7 @@ from flowbook.flows.base import Flow
 from flowbook.flows.compilation import compile_flow
 from flowbook.flows.plan import plan_record
 from flowbook.persistence.backend import Backend
-from flowbook.views.details import atom_of, read_run
+from flowbook.views.details import KINDS, atom_of, read_run
 from flowbook.views.plans import graph_of_plan
 from flowbook.views.schemas import GRAPH
 
@@ -77,14 +77,13 @@ def picture_of(flow: Flow | Atom) -> Picture:
 
 def picture_of_run(backend: Backend, run_id: str) -> Picture:
     """Return the picture of a run with its states. Raises NotFound, Damaged and NewerSchema."""
-    recorded = read_run(backend, run_id)
-    detail, plan = recorded.detail, recorded.plan
-    plans = {atom["name"]: atom for atom in plan["atoms"]}
-    atoms = {name: atom_of(detail, name, plans.get(name, {})) for name in recorded.names()}
+    recorded = read_run(backend, run_id, KINDS)
+    row, plans = recorded.row, recorded.plans()
+    atoms = {name: atom_of(recorded.records, name, plans.get(name, {})) for name in recorded.names()}
     try:
-        return Picture(graph_of_plan(plan, detail.name, atoms, run=detail.id, state=detail.state))
+        return Picture(graph_of_plan(recorded.plan, row["name"], atoms, run=row["id"], state=row["state"]))
     except (AttributeError, LookupError, TypeError, ValueError) as error:  # it is JSON of any shape
-        raise Damaged(backend.url, f"plan 'plan' of run {detail.id!r} cannot be drawn: {error!r}") from error
+        raise Damaged(backend.url, f"plan 'plan' of run {row['id']!r} cannot be drawn: {error!r}") from error
 
 
 def draw(what: Flow | Atom | Picture, format: str = "text", *, depth: int | None = None, folds: bool = True) -> str:

@@ -1,12 +1,13 @@
-"""Keeping a logbook tidy: which runs may go, deleting them, and bringing an older storage up to date."""
+"""Keeping a logbook tidy: which runs may go, deleting them, what resumes one, and an older storage up to date."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flowbook.exceptions import FlowOwned, NotFound, OwnershipLost, StorageError
+from flowbook.engines.factories import Factory
+from flowbook.exceptions import FactoryMissing, FlowOwned, NotFound, OwnershipLost, StorageError
 from flowbook.persistence.backend import Backend
 from flowbook.persistence.inspection import SchemaVersions, Versioned
 from flowbook.persistence.owners import current_owner
@@ -149,6 +150,16 @@ def pruning_document(backend: Backend, pruning: Pruning, pruned: Pruned | None) 
 def _rows(runs: Sequence[RunRow], fate: str, reasons: Sequence[str]) -> list[dict[str, Any]]:
     rows = list_document(runs)["runs"]
     return [{**row, "fate": fate, "why": why} for row, why in zip(rows, reasons, strict=True)]
+
+
+def allowance(backend: Backend, run_id: str) -> str | None:
+    """Return what ``--allow`` must name for a recorded run to be resumed, or None where no factory was recorded."""
+    row = backend.load(run_id, ("flow",)).kind("flow").get(run_id, {}).get("factory")
+    try:
+        factory = Factory.from_row(row, run_id) if isinstance(row, Mapping) else None
+    except FactoryMissing:
+        return None
+    return None if factory is None else factory.path or factory.module
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Looking changes nothing: no storage is made or upgraded, and no claim is touched
 from __future__ import annotations
 
 import platform
+import shlex
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +20,7 @@ from flowbook.persistence.owners import lives_by_pid
 from flowbook.plugins import Plugin, installed_plugins
 from flowbook.states import FINISHED
 from flowbook.views.details import read_run
+from flowbook.views.housekeeping import allowance
 from flowbook.views.runs import DAMAGED, GROUP
 from flowbook.views.schemas import DOCTOR, PLUGINS
 
@@ -61,7 +63,8 @@ def inspect_storage(backend: Backend) -> Iterator[Check]:
     """Yield what is found about a storage. Raises UsageError when its URL makes no sense; other errors are findings."""
     schema = list(_guarded("schema", _schema(backend), backend.url))
     yield from schema
-    yield from _guarded("storage", _own_findings(backend), backend.url)
+    told = {check.what for check in schema}  # what cannot be reached says so whatever it is asked
+    yield from (one for one in _guarded("storage", _own_findings(backend), backend.url) if one.what not in told)
     if all(check.level is Level.OK for check in schema):
         yield from _guarded("storage", _records(backend), backend.url)
 
@@ -94,7 +97,7 @@ def _records(backend: Backend) -> Iterator[Check]:
     runs = [run for run in backend.find(Query()) if not run.flow.startswith(GROUP)]
     yield Check("storage", Level.OK, "it can be read", backend.url)
     yield from _runs(backend, runs)
-    yield from _claims(runs)
+    yield from _claims(backend, runs)
     yield _clock(runs, backend.url)
 
 
@@ -136,19 +139,29 @@ def _damaged(error: FlowbookError, run: FlowSummary) -> Check:
     return Check("runs", Level.FAIL, _told(error), f"run {run.flow}", _todo(error) or fix)
 
 
-def _claims(runs: Sequence[FlowSummary]) -> Iterator[Check]:
+def _claims(backend: Backend, runs: Sequence[FlowSummary]) -> Iterator[Check]:
     """Say which runs are claimed by somebody who is gone."""
     claimed = [run for run in runs if run.owner is not None]
     stale = [run for run in claimed if run.owner is not None and lives_by_pid(run.owner) is False]
     for run in stale[:_SHOWN]:
-        finished = run.state in FINISHED
-        fix = "none is needed: the next to claim it gets it" if finished else f"flowbook resume {run.flow}"
+        fix = "none is needed: the next to claim it gets it" if run.state in FINISHED else _resume(backend, run.flow)
         what = f"claimed by {run.owner}, a process that is gone"
         yield Check("claims", Level.WARN, what, f"run {run.flow}", fix)
     if len(stale) > _SHOWN:
         yield Check("claims", Level.WARN, f"{len(stale) - _SHOWN} more claims of processes that are gone")
     if not stale:
         yield Check("claims", Level.OK, f"runs claimed: {len(claimed)}; no owner is known to be gone")
+
+
+def _resume(backend: Backend, run: str) -> str:
+    """Return the command that continues a run, or what to do where nothing recorded builds its flow."""
+    try:
+        allowed = allowance(backend, run)
+    except FlowbookError:
+        return "see above what is wrong with its records"
+    if allowed is None:
+        return f"run the program that began it again, with the run id {run!r}"
+    return shlex.join(["flowbook", "resume", run, "--allow", allowed])
 
 
 def _clock(runs: Sequence[FlowSummary], url: str) -> Check:

@@ -8,14 +8,12 @@ from typing import Final
 
 from flowbook.exceptions import NotFound
 from flowbook.persistence.backend import Backend, FlowSummary, Query
+from flowbook.persistence.finding import DAMAGED as DAMAGED
 from flowbook.persistence.owners import lives_by_pid
 from flowbook.states import FlowState
 
 GROUP: Final = "logbook:"
 """What the ids of records begin with that only tell which runs belong together: no list of runs shows them."""
-
-DAMAGED: Final = "DAMAGED"
-"""The state that a backend tells of a run whose records it cannot read."""
 
 STATES: Final[Sequence[str]] = (*FlowState, DAMAGED)
 """The states that a run in a list may be in."""

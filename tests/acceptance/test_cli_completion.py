@@ -59,6 +59,8 @@ def offered(folder: Path, line: str, **variables: str) -> list[str]:
         ("flowbook show order-1 ch", ["charge", "check"]),
         ("flowbook show @last cha", ["charge"]),
         ("flowbook show --backend sqlite:///other.db o", ["other-1"]),
+        ("flowbook run shop.py::flow --on-change re", ["refuse"]),
+        ("flowbook export order-1 --out runs.", ["runs."]),
         ("flowbook show --backend sqlite:///other.db other-1 ", ["charge"]),
     ],
 )
@@ -75,6 +77,7 @@ def test_the_environment_names_the_storage(folder: Path) -> None:
     [
         "flowbook show r",
         "flowbook show none ",
+        "flowbook nonsense x",
         "flowbook show --backend sqlite:///none/x.db r",
         "flowbook show --backend nonsense r",
         "flowbook show --backend sqlite:///broken.db r",
@@ -86,8 +89,11 @@ def test_where_nothing_can_be_read_nothing_is_offered_told_or_made(tmp_path: Pat
     assert os.listdir(tmp_path) == ["broken.db"]
 
 
-@pytest.mark.parametrize("line", ["flowbook sh", "flowbook show order", "flowbook --v"])
-def test_verbs_and_runs_are_offered_without_what_takes_long_to_import(folder: Path, line: str) -> None:
+@pytest.mark.parametrize(
+    "word", ["sh", "show order", "--v", "show --fi", "run --on-change re", "resume --backend sqlite:///other.db o"]
+)
+def test_verbs_options_and_runs_are_offered_without_what_takes_long_to_import(folder: Path, word: str) -> None:
+    line = f"flowbook {word}"
     program = (
         "import sys\nfrom flowbook.cli.main import main\n"
         "try:\n    main([])\nfinally:\n    print(*sys.modules, file=sys.stderr)"
@@ -103,8 +109,10 @@ def test_verbs_and_runs_are_offered_without_what_takes_long_to_import(folder: Pa
         "rich",
         "sqlalchemy",
         "stevedore",
-        "flowbook.cli.show",
+        "flowbook.cli.options",
         "flowbook.cli.trouble",
+        "flowbook.engines",
+        "flowbook.persistence.backend",
         "flowbook.views",
     }
     assert heavy & set(done.stderr.split()) == set()

@@ -8,57 +8,10 @@ from pathlib import Path
 import pytest
 
 from acceptance.command_line import Ended, environment, flowbook
+from acceptance.leaky import ADDRESS, ENV, FILE, FOUND, LEAKY, SECRETS
 from flowbook.secrets import new_key
 
 pytestmark = pytest.mark.slow
-
-LEAKY = """
-import logging
-import sys
-from flowbook import LinearFlow, current, task
-from flowbook.secrets import Secret
-
-
-@task(provides="token")
-def ask(password, pin):
-    print("asking with", password, password.reveal())
-    sys.stderr.write(f"pin {pin.reveal()}\\n")
-    return Secret("canary-sealed-" + password.reveal()[-4:])
-
-
-@task(provides="kept")
-def keep(token, password, address):
-    logging.getLogger("mine").error("token %s", token.reveal())
-    current().annotate(step=f"connect to {address} with {token.reveal()}", seen=[password.reveal()])
-    return {"token": token, "all": [token, password], "address": address}
-
-
-class Refused(Exception):
-    pass
-
-
-def spill(token, password, pin):
-    try:
-        raise KeyError(password.reveal(), {"pin": [pin.reveal().encode()]})
-    except KeyError as error:
-        raise Refused(f"{token.reveal()} at db://me:canary-in-text@host/x?token=canary-option", token) from error
-
-
-@task
-def fail(token, password, pin, kept):
-    spill(token, password, pin)
-
-
-flow = LinearFlow("leaky").add(ask, keep)
-failing = LinearFlow("failing").add(ask, keep, fail)
-"""
-
-ENV, FILE = "canary-env-xq7z", 'canary-file-"xq8z"/x'
-FOUND = ("canary-", "xq7z", "xq8z")
-"""Parts of every canary; none of them stands in what is not one."""
-
-SECRETS = ("--secret", "password=env:SHOP_PASSWORD", "--secret", "pin=file:../pin")
-ADDRESS = ("--store", "address=postgresql://me:canary-stored@host/db")
 
 
 @pytest.fixture
@@ -90,9 +43,8 @@ def _on_disk(folder: Path, but_for: tuple[str, ...] = ()) -> list[str]:
     return [f"{word} in {name}" for name, text in texts.items() for word in FOUND if word in text]
 
 
-@pytest.mark.parametrize("backend", ["sqlite:///runs.db", "dir:runs"])
-def test_no_verb_prints_a_secret_and_no_file_holds_one(folder: Path, keys: dict[str, str], backend: str) -> None:
-    at = ("--backend", backend)
+def test_no_verb_prints_a_secret_and_no_file_holds_one(folder: Path, keys: dict[str, str]) -> None:
+    at = ("--backend", "sqlite:///runs.db")
     begin = ("run", *SECRETS, *ADDRESS, *at)
 
     ended = _without_canaries(flowbook(folder, *begin, "leaky.py::flow", "--run-id", "good", env=keys))

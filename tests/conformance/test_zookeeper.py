@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,10 +13,12 @@ from uuid import uuid4
 
 import pytest
 from kazoo.client import KazooClient
+from kazoo.security import make_digest_acl
 
 import servers
+from crash.proxy import Link, Proxy
 from daemons.process import LOOPBACK, Daemon, free_port
-from daemons.zookeeper import zookeeper, zookeeper_with_tls, zookeeper_with_users
+from daemons.zookeeper import four_letters, zookeeper, zookeeper_with_tls, zookeeper_with_users
 from flowbook.exceptions import (
     Damaged,
     FlowOwned,
@@ -30,8 +34,14 @@ from flowbook.persistence.changes import Append, Put
 from flowbook.persistence.inspection import Inspectable, Level, SchemaVersions, Versioned
 from flowbook.persistence.owners import current_owner
 from flowbook.persistence.zookeeper.backend import ZookeeperBackend
+from flowbook.persistence.zookeeper.sealing import sealed
 from flowbook.testing.backend_contract import BackendContract
 from flowbook.testing.backend_samples import FLOW_ROW, begin, ids, stranger
+
+MULTI_READ = struct.pack(">ii", 22, 4)
+"""How a request begins, behind its number, that asks for many znodes: its type, and that of its first part."""
+
+UNKNOWN = struct.pack(">ii", 99, 4)
 
 pytestmark = pytest.mark.skipif(not servers.ZOOKEEPER.is_installed, reason="ZooKeeper is not installed")
 
@@ -151,6 +161,61 @@ class TestZnodes:
                 backend.commit(claim, [Put("atom", "a", {}), Put("flow", "f", {**FLOW_ROW, "name": "n" * 200_000})])
             assert set(backend.load("f").rows) == {"flow"}
             backend.commit(claim, [Put("atom", "a", {})])
+
+
+class TestListing:
+    """A list of runs is read by few requests: kazoo takes a quarter of a millisecond for each."""
+
+    RUNS = 1000
+
+    @pytest.fixture
+    def many(self, url: str, znodes: Any) -> str:
+        with ZookeeperBackend(url) as backend:
+            begin(backend, "r0")
+        head = json.loads(znodes.get(f"{path_of(url)}/keys/flow/r0")[0][9:])
+        made = []
+        for number in range(1, self.RUNS):
+            place = f"keys/flow/r{number}"
+            document = {**head, "key": f"flow:r{number}", "flow": {**FLOW_ROW, "created_at": 1000.0 + number}}
+            made.append(znodes.create_async(f"{path_of(url)}/{place}", sealed(json.dumps(document).encode(), place)))
+        for answer in made:
+            answer.get()
+        return url
+
+    def test_the_newest_of_many_runs_are_found_by_few_requests(self, many: str, server: Daemon) -> None:
+        with ZookeeperBackend(many) as backend:
+            assert len(ids(backend, Query())) == self.RUNS
+            before = _requests_to(server)
+            assert ids(backend, Query(limit=3)) == ["r999", "r998", "r997"]
+            assert _requests_to(server) - before < self.RUNS / 50
+            assert sorted(ids(backend, Query(prefix="r99"))) == ["r99", *(f"r99{digit}" for digit in range(10))]
+
+    def test_a_server_that_is_too_old_to_be_asked_for_many_is_asked_for_each(self, many: str, server: Daemon) -> None:
+        def from_a_newer_client(link: Link, request: bytes) -> None:
+            link.server.sendall(request.replace(MULTI_READ, UNKNOWN, 1))
+
+        with Proxy(server.port) as proxy, ZookeeperBackend(_through(proxy, many)) as backend:
+            backend.open()
+            proxy.arm(from_a_newer_client, containing=MULTI_READ)
+            for _ in range(2):
+                assert ids(backend, Query(limit=3)) == ["r999", "r998", "r997"]
+                assert not proxy.is_armed
+
+    def test_a_run_that_may_not_be_read_is_an_error(self, many: str, znodes: Any) -> None:
+        znodes.set_acls(f"{path_of(many)}/keys/flow/r7", [make_digest_acl("ann", "s3cret", all=True)])
+        with ZookeeperBackend(many) as backend, pytest.raises(StorageUnavailable) as caught:
+            backend.find(Query())
+        assert "does not let this user" in caught.value.why
+
+
+def _through(proxy: Proxy, url: str) -> str:
+    return f"zookeeper://{LOOPBACK}:{proxy.port}/{url.rpartition('/')[2]}"
+
+
+def _requests_to(server: Daemon) -> int:
+    """Return how many packets the server has received by now."""
+    lines = dict(line.split("\t", 1) for line in four_letters(server.port, "mntr").splitlines() if "\t" in line)
+    return int(lines["zk_packets_received"])
 
 
 class TestDamage:

@@ -8,17 +8,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from crash.flows import CANONICAL, lines_of
+from crash.flows import CANONICAL, in_attempt, lines_of
 from flowbook import FlowState, Notice, WrappedFailure, engines
 from flowbook.clock import Clock
-from flowbook.exceptions import NotFound, StorageUnavailable
+from flowbook.exceptions import FlowOwned, NotFound, OwnershipLost, StorageBusy, StorageUnavailable
 from flowbook.persistence import fetch
 from flowbook.persistence.backend import Backend, FlowRecords
 from flowbook.persistence.directory.backend import DirectoryBackend
 from flowbook.persistence.directory.files import Files, LocalFiles
 from flowbook.states import FINISHED
 from flowbook.testing.faults import Counting, CrashAtCommit, kill_this_process
-from flowbook.testing.files import CHANGING, CrashingFiles
+from flowbook.testing.files import CHANGING, CrashingFiles, stop_this_process
 
 RUN = "r"
 ENGINES: dict[str, dict[str, Any]] = {
@@ -70,18 +70,22 @@ class Mortal(CrashAtCommit):
         return super().count(verb)
 
 
-def drive(flow: str, backend: Backend, *, engine: str, log: str, rerun: bool = False) -> dict[str, Any]:
-    """Run a canonical flow until it is finished, however often that needs to be begun; return what came of it."""
+def drive(
+    flow: str, backend: Backend, *, engine: str, log: str, run_id: str = RUN, **options: object
+) -> dict[str, Any]:
+    """Run a canonical flow until it is finished, however often that needs to be begun; return what came of it.
+
+    ``options`` are more of the engine's.
+    """
     canonical = CANONICAL[flow]
     for _ in range(ENTRIES_MAX):
         made = engines.load(
             canonical.make(),
             {"log": log},
             backend=backend,
-            run_id=RUN,
+            run_id=run_id,
             clock=SteppingClock(),
-            rerun=rerun,
-            **ENGINES[engine],
+            **{**ENGINES[engine], **options},
         )
         if canonical.suspended_by:
             made.atom_notifier.register("*", _suspending(made.suspend, canonical.suspended_by))
@@ -90,7 +94,7 @@ def drive(flow: str, backend: Backend, *, engine: str, log: str, rerun: bool = F
         except (ValueError, OSError, WrappedFailure):
             assert made.state in FINISHED
         if made.state is not FlowState.SUSPENDED:
-            return outcome(made, backend)
+            return outcome(made, backend, run_id)
     raise AssertionError(f"still suspended after {ENTRIES_MAX} entries")
 
 
@@ -98,15 +102,15 @@ def _suspending(suspend: Callable[[], None], at: frozenset[tuple[str, str]]) -> 
     return lambda notice: suspend() if (notice.atom, notice.state) in at else None
 
 
-def outcome(engine: engines.Engine, backend: Backend) -> dict[str, Any]:
+def outcome(engine: engines.Engine, backend: Backend, run_id: str = RUN) -> dict[str, Any]:
     """Return how a run ended, as its engine says and as its logbook says."""
-    storage, records = engine.storage, backend.load(RUN)
+    storage, records = engine.storage, backend.load(run_id)
     failures, revert_failures = storage.get_failures(), storage.get_revert_failures()
     atoms = records.kind("atom")
     names = [atom.name for atom in engine.compilation.plan.atoms if atom is not None]
     states = {name: storage.get_atom_state(name).value for name in names}
     assert states == {name: atoms[name]["state"] if name in atoms else "PENDING" for name in names}
-    assert engine.state.value == records.kind("flow")[RUN]["state"]
+    assert engine.state.value == records.kind("flow")[run_id]["state"]
     return {
         "ended": {
             "flow": engine.state.value,
@@ -131,10 +135,10 @@ def attempts_of(records: FlowRecords) -> list[list[Any]]:
     ]
 
 
-def look(backend: Backend, log: str) -> dict[str, Any]:
+def look(backend: Backend, log: str, run_id: str = RUN) -> dict[str, Any]:
     """Return what a crash left: the lines of the log, and of each atom with a record its state, attempts and round."""
     try:
-        rows: Mapping[str, Mapping[str, Any]] = backend.load(RUN).kind("atom")
+        rows: Mapping[str, Mapping[str, Any]] = backend.load(run_id).kind("atom")
     except NotFound:
         rows = {}
     return {
@@ -153,12 +157,15 @@ def run(
     log: str,
     crash: dict[str, Any],
     *,
-    rerun: bool = False,
+    run_id: str = RUN,
     found: str = "",
+    act: Callable[[], None] = kill_this_process,
+    **options: object,
 ) -> dict[str, Any]:
     """Run a flow in a process of its own, which crashes where ``crash`` says.
 
-    What it finds at first is written to the file ``found``, if it names one.
+    What it finds at first is written to the file ``found``, if it names one; ``options`` are more of the engine's.
+    ``act`` is what it does at a commit that ``crash`` names.
     """
     statements = crash_at_statement(crash["statement"]) if "statement" in crash else [0]
     when, at = crash.get("when", "before"), crash.get("call_of_files", 0)
@@ -166,12 +173,26 @@ def run(
     files = CrashingFiles(writes, at=at, when=when, verbs=CHANGING)
     with opened(conf, files) as inner:
         if found:
-            Path(found).write_text(json.dumps(look(inner, log)))
-        backend: Counting = CrashAtCommit(inner, at=crash.get("commit", 0), when=when)
+            Path(found).write_text(json.dumps(look(inner, log, run_id)))
+        backend: Counting = CrashAtCommit(inner, at=crash.get("commit", 0), when=when, crash=act)
         if "call" in crash:
             backend = CrashAtCall(inner, crash["call"])
-        answer = drive(flow, backend, engine=engine, log=log, rerun=rerun)
+        answer = drive(flow, backend, engine=engine, log=log, run_id=run_id, **options)
     return {**answer, "statements": statements[0], "writes": writes.count, "calls_of_files": files.count}
+
+
+def run_until_woken(crash: dict[str, Any], **how: Any) -> str:
+    """Run a flow as `run` does, in a process that stops itself where ``crash`` says; return how it ended."""
+    if crash.get("when") == "in":
+        in_attempt(crash["commit"], stop_this_process)
+        crash = {}
+    try:
+        run(**how, crash=crash, act=stop_this_process)
+    except (FlowOwned, OwnershipLost) as error:
+        return type(error).__name__
+    except (StorageUnavailable, StorageBusy) as error:  # it slept past the time that it waits for a server
+        return "StorageBusy" if isinstance(error, StorageBusy) else "StorageUnavailable"
+    return "finished"
 
 
 def opened(conf: dict[str, Any], files: Files, clock: Clock | None = None) -> Backend:

@@ -6,6 +6,7 @@ whatever the logbook says. How each flow ends does not depend on which of two at
 
 from __future__ import annotations
 
+import itertools
 import os
 import zlib
 from collections.abc import Callable, Sequence
@@ -33,7 +34,10 @@ class Line(NamedTuple):
 
 
 def note(log: str) -> None:
-    """Add a line about the present attempt; one write, so that lines of several processes do not mix."""
+    """Add a line about the present attempt; one write, so that lines of several processes do not mix.
+
+    Where this process was told to do something in that attempt, it does it then.
+    """
     now = flowbook.current()
     line = f"{now.direction} {now.atom} {now.round} {now.attempt} {os.getpid()} {now.idempotency_key}\n"
     file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -41,6 +45,20 @@ def note(log: str) -> None:
         os.write(file, line.encode(errors="backslashreplace"))
     finally:
         os.close(file)
+    _IN_ATTEMPTS.pop(next(_attempts), _nothing)()
+
+
+def in_attempt(number: int, act: Callable[[], None]) -> None:
+    """Have this process do something in its attempt of that number, counted from 1."""
+    _IN_ATTEMPTS[number] = act
+
+
+_attempts = itertools.count(1)
+_IN_ATTEMPTS: dict[int, Callable[[], None]] = {}
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def lines_of(log: str | os.PathLike[str]) -> list[Line]:

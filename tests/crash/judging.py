@@ -40,18 +40,27 @@ def judge(
 
 def _nothing_saved_is_redone(looks: Sequence[dict[str, Any]], lines: Sequence[Line]) -> None:
     for found in looks:
-        before, after = lines[: found["lines"]], lines[found["lines"] :]
-        done = {line.what for line in before}
-        for line in after:
-            state, *_, round_ = found["atoms"].get(line.atom, ("PENDING", 0))
-            if round_ != line.round:  # a rerun has begun since
-                state = "PENDING"
+        for line in lines[found["lines"] :]:
+            state = _state_of(line, found)
             assert state not in SAVED[line.direction], f"{line} was {state} when its owner crashed"
-            if line.what in done:
-                assert IN_FLIGHT.get(state) == line.direction, f"{line} was done before, and is {state}"
+    last: dict[tuple[str, str, int], int] = {}
+    for at, line in enumerate(lines):
+        before = last.get(line.what)
+        last[line.what] = at
+        for found in [found for found in looks if before is not None and before < found["lines"] <= at][:1]:
+            state = _state_of(
+                line, found
+            )  # when the owner crashed that did it before; a later one may not have begun it
+            assert IN_FLIGHT.get(state) == line.direction, f"{line} was done before, and is {state}"
     for part in _between(looks, lines):
         twice = [what for what, count in Counter(line.what for line in part).items() if count > 1]
         assert not twice, f"{twice} done twice by one owner"
+
+
+def _state_of(line: Line, found: dict[str, Any]) -> str:
+    """Return the state in which a look found what a line is of; of an earlier round it is none: a rerun has begun."""
+    state, *_, round_ = found["atoms"].get(line.atom, ("PENDING", 0))
+    return str(state) if round_ == line.round else "PENDING"
 
 
 def _between(looks: Sequence[dict[str, Any]], lines: Sequence[Line]) -> list[Sequence[Line]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -10,13 +9,12 @@ import struct
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Literal
 
 from kazoo.client import KazooClient
 from kazoo.handlers.threading import KazooTimeoutError
 
-from crash.driving import RUN, drive, look
+from crash.driving import RUN
 from crash.flows import Step
 from daemons.process import LOOPBACK
 from daemons.zookeeper import four_letters
@@ -30,14 +28,6 @@ from flowbook.testing.faults import CrashAtCommit
 
 MULTI = 14
 """The type of a request for a transaction, in ZooKeeper's protocol."""
-
-
-def run(flow: str, url: str, engine: str, log: str, crash: dict[str, Any], found: str = "") -> dict[str, Any]:
-    """Run a flow in a process of its own, which is killed at the commit that ``crash`` names."""
-    with ZookeeperBackend(url) as inner:
-        if found:
-            Path(found).write_text(json.dumps(look(inner, log)), encoding="utf-8")
-        return drive(flow, CrashAtCommit(inner, **crash), engine=engine, log=log)
 
 
 def work(url: str, log: str, stop_at: int, when: Literal["before", "after"]) -> str:

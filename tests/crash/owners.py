@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import flowbook
 from crash.driving import RUN, crash_at_statement, opened
 from crash.flows import Step, lines_of, note
+from crash.forks import HANGS_AFTER_S
 from flowbook import LinearFlow, Task, engines
 from flowbook.clock import SystemClock
 from flowbook.exceptions import FlowOwned, OwnershipLost, StorageBusy
@@ -149,6 +151,7 @@ def race(conf: dict[str, Any], gates: list[str], rounds: int) -> list[str]:
     with fetch(conf) as backend:
         for round_ in range(rounds):
             pass_gate(gates[round_ % 2])
+            signal.alarm(HANGS_AFTER_S)
             try:
                 claim = backend.claim(f"flow:{round_}", owners.current_owner(), lease_s=1000)
                 backend.commit(claim, [Append("attempt", "a", {"of": os.getpid()})])
@@ -157,6 +160,33 @@ def race(conf: dict[str, Any], gates: list[str], rounds: int) -> list[str]:
                 came_of_it.append(type(error).__name__)
         pass_gate(gates[rounds % 2])
     return came_of_it
+
+
+def play(conf: dict[str, Any], logs: str, gates: list[str], rounds: int) -> list[str]:
+    """Want one run after the other, each time together with others; return what came of it.
+
+    The log of each round is a file in ``logs``. As in `race`, the rounds use two gates in turn.
+    """
+    came_of_it = []
+    with fetch(conf) as backend:
+        for round_ in range(rounds):
+            pass_gate(gates[round_ % 2])
+            signal.alarm(HANGS_AFTER_S)
+            inputs = {"log": os.path.join(logs, str(round_)), "gate": ""}
+            try:
+                engines.load(owned(), inputs, backend=backend, run_id=f"round {round_}").run()
+                came_of_it.append("finished")
+            except (FlowOwned, OwnershipLost, StorageBusy) as error:
+                came_of_it.append(type(error).__name__)
+        pass_gate(gates[rounds % 2])
+    return came_of_it
+
+
+def run_half(backend: Backend, log: str, run_id: str) -> None:
+    """Run the first two atoms of `owned`, and suspend it."""
+    engine = engines.load(owned(), {"log": log, "gate": ""}, backend=backend, run_id=run_id)
+    engine.atom_notifier.register("*", lambda notice: engine.suspend() if notice.atom == "b" else None)
+    engine.run()
 
 
 class InTheFuture(SystemClock):

@@ -10,7 +10,6 @@ import psycopg
 import pymysql
 import pytest
 
-from crash import driving
 from crash.proxy import LOOPBACK, Proxy
 from daemons.databases import new_mariadb_database, new_postgresql_schema
 from daemons.process import Daemon
@@ -113,13 +112,6 @@ def server_of(kind: str, request: pytest.FixtureRequest) -> Daemon:
     """Return the server of a kind that all tests of this process share."""
     server: Daemon = request.getfixturevalue(f"{kind}_server")
     return server
-
-
-def run_taking_over(**how: Any) -> dict[str, Any]:
-    """Run a canonical flow as `driving.run` does, without a wait for the lease of an owner that was killed."""
-    for engine in driving.ENGINES.values():
-        engine["take_over"] = True
-    return driving.run(**how)
 
 
 def opened_in_a_process(conf: dict[str, Any]) -> str:

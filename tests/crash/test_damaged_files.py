@@ -82,6 +82,11 @@ def _files() -> list[str]:
     ]
 
 
+def without_room(data: bytes) -> bytes:
+    """Return a file up to the end of its last line."""
+    return data.rstrip(b"\n") + b"\n"
+
+
 @pytest.fixture
 def name(request: pytest.FixtureRequest, logbook: Logbook) -> str:
     """The name of the file that is damaged."""
@@ -103,7 +108,7 @@ def test_the_logbook_has_these_files(logbook: Logbook) -> None:
 
 @each_file
 def test_a_file_cut_anywhere(logbook: Logbook, name: str, figures: Counter[str], full: bool) -> None:
-    data = logbook.files[name]
+    data = without_room(logbook.files[name])
     is_at_work = name == LIVE or "/claimed/" in name or "/request-" in name
     for size in some(range(len(data)), name, full=full):
         logbook.write(name, data[:size])
@@ -113,13 +118,31 @@ def test_a_file_cut_anywhere(logbook: Logbook, name: str, figures: Counter[str],
 
 @each_file
 def test_a_bit_flipped_anywhere(logbook: Logbook, name: str, figures: Counter[str], full: bool) -> None:
-    data = logbook.files[name]
+    data = without_room(logbook.files[name])
     for position, bit in some(itertools.product(range(len(data)), range(8)), name, full=full, count=2 * SAMPLE):
         altered = bytearray(data)
         altered[position] ^= 1 << bit
         logbook.write(name, bytes(altered))
         came = judge(logbook, name, may_be_earlier=False, about=f"{name}: bit {bit} of byte {position}")
         figures[f"bits flipped: {came}"] += 1
+
+
+@pytest.mark.parametrize("name", [BASE, LIVE])
+def test_room_behind_the_lines_that_is_cut_or_altered_loses_nothing(
+    logbook: Logbook, name: str, figures: Counter[str], full: bool
+) -> None:
+    data, run = logbook.files[name], run_of(name)
+    assert run is not None
+    room = range(len(without_room(data)), len(data))
+    for position in some(room, name, full=full):
+        logbook.write(name, data[:position])
+        assert logbook.read(run) == logbook.history[run][-1], f"{name} cut at {position}"
+        altered = bytearray(data)
+        altered[position] ^= 1 << position % 8
+        logbook.write(name, bytes(altered))
+        came = logbook.read(run)
+        assert came in ("Damaged", logbook.history[run][-1]), f"{name}: bit {position % 8} of byte {position}"
+        figures["bits flipped in room"] += 1
 
 
 def _rearranged(lines: list[bytes], strange: list[bytes]) -> Iterator[tuple[str, list[bytes]]]:
@@ -139,8 +162,10 @@ def _rearranged(lines: list[bytes], strange: list[bytes]) -> Iterator[tuple[str,
 
 @each_file
 def test_lines_moved_about(logbook: Logbook, name: str, figures: Counter[str], full: bool) -> None:
-    lines = logbook.files[name].splitlines(keepends=True)
-    strange = logbook.files[LIVE if "/live/" not in name else SNAPSHOT].splitlines(keepends=True)
+    lines, strange = (
+        without_room(logbook.files[one]).splitlines(keepends=True)
+        for one in (name, LIVE if "/live/" not in name else SNAPSHOT)
+    )
     for what, moved in some(_rearranged(lines, strange), name, full=full):
         if moved == lines:
             continue
@@ -266,7 +291,7 @@ def test_a_format_of_the_future_is_named(logbook: Logbook, name: str) -> None:
 
 def test_a_sector_that_was_never_written_is_noticed(logbook: Logbook, figures: Counter[str]) -> None:
     for name in _files()[:5]:
-        data = logbook.files[name]
+        data = without_room(logbook.files[name])
         for start in range(0, len(data), 512):
             lost = data[:start] + bytes(len(data[start : start + 512])) + data[start + 512 :]
             is_the_end = start + 512 >= len(data) and (name == LIVE or "/claimed/" in name)

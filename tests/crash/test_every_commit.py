@@ -8,11 +8,10 @@ a failure names it.
 from __future__ import annotations
 
 import json
-import os
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from crash import driving
 from crash.flows import CANONICAL, Line, lines_of
 from crash.forks import End, Forks
 from crash.judging import judge
+from crash.points import commit_of, crashed_at, every_commit, every_write_torn, most_commits, sample
 from flowbook.exceptions import NotFound, OwnershipLost, StorageBusy, StorageUnavailable
 from flowbook.persistence import Backend, Query, fetch
 from flowbook.testing import backend_samples
@@ -33,7 +33,6 @@ NEVER_SAMPLED = [("linear", "wal", "serial"), ("reverting", "wal", "serial"), ("
 
 CRASHES_OF_FILES = ["before", "after", "torn"]
 
-POINT = os.environ.get("FLOWBOOK_CRASH_POINT")
 SAMPLE = 2
 SEVERAL = 300
 """How often each flow is crashed several times; a sample has SAMPLE of them."""
@@ -60,8 +59,8 @@ class Processes:
 
     @property
     def looks(self) -> list[dict[str, Any]]:
-        """What each process but the first one found."""
-        return [json.loads(found.read_text()) for found in self._found]
+        """What each process but the first one found; one may be killed before it has made the logbook to look at."""
+        return [json.loads(found.read_text()) for found in self._found if found.exists()]
 
     def run(self, *, rerun: bool = False, **crash: object) -> End:
         """Run until the end, or until the crash."""
@@ -85,43 +84,7 @@ def begin(forks: Forks, new_folder: Callable[[], Path]) -> Begin:
 @pytest.fixture
 def at(request: pytest.FixtureRequest) -> Callable[[object], Any]:
     """Tell where a failure was crashed, and how to see it again."""
-
-    @contextmanager
-    def at(point: object) -> Iterator[None]:
-        try:
-            yield
-        except BaseException as error:
-            name = f"tests/crash/{request.node.path.name}::{request.node.name}"
-            error.add_note(f"crashed at {point}; again: FLOWBOOK_CRASH_POINT='{point}' pytest '{name}'")
-            raise
-
-    return at
-
-
-def sample(of: Sequence[str], name: str, *, count: int | None) -> Sequence[str]:
-    """Return places to crash at: the one asked for, all (None), or a few that depend on ``name`` alone."""
-    if POINT is not None:
-        return [POINT]
-    return of if count is None else random.Random(name).sample(of, min(count, len(of)))
-
-
-def every_commit(count: int) -> list[str]:
-    return [f"{when} {commit}" for commit in range(1, count + 1) for when in ("before", "after")]
-
-
-def every_write_torn(count: int) -> list[str]:
-    return [f"torn {write}" for write in range(1, count + 1)]
-
-
-def commit_of(point: str) -> dict[str, Any]:
-    when, _, number = point.partition(" ")
-    return {"when": when, "write" if when == "torn" else "commit": int(number)}
-
-
-def most_commits(expected: dict[str, Any], engine: str) -> int:
-    """Return how many commits a run may have: with threads, as many endings as come together share one."""
-    commits, attempts = int(expected["commits"]), len(expected["attempts"])
-    return commits if engine == "serial" else max(commits, min(2 * commits, attempts + 3))
+    return partial(crashed_at, request.node)
 
 
 @pytest.mark.parametrize("engine", driving.ENGINES)

@@ -30,7 +30,7 @@ NEEDED = {
     "file: _append < prolong": "a lease, which later commits stand behind",
     "file: write_again < _caught_up": "that an old tail is cut off, before there is a line in front of it",
     "file: go_on_from < _begin": "what a claim goes on from",
-    "file: write_again < measured": "the last commit of an owner that was killed before it synced it",
+    "file: write_again < _measured": "the last commit of an owner that was killed before it synced it",
     "file: post < post": "a request",
     "file: publish < _begin": "the first line of a journal",
     "file: publish < _mark": "what says that this is a logbook",

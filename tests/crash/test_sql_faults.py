@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import random
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from crash.flows import Step, lines_of, note
 from crash.proxy import Fault, Link, Proxy, cut, deliver_late, go_silent, lose_reply
 from crash.sql_storages import KINDS, Storage, server_of, storage_on
-from daemons.mariadb import mariadb
-from daemons.postgresql import postgresql
-from daemons.process import Daemon
-from flowbook import FlowState, LinearFlow, Task, UnorderedFlow, engines
 from flowbook.exceptions import NotFound, OwnershipLost, StorageBusy, StorageUnavailable
 from flowbook.persistence.backend import Claim, Fence, Query
 from flowbook.persistence.changes import Append, Change, Delete, Put
@@ -29,6 +24,9 @@ from flowbook.testing.backend_samples import FLOW_ROW, begin, ids, stranger
 KEY = "flow:f"
 SAMPLE = 1
 """How many of the requests of a verb are disturbed, unless all are."""
+
+LOGGING_IN = {"postgresql": 2, "mariadb": 5}
+"""So many requests at the beginning of a connection: before their end, nobody knows whether there is a server."""
 
 LONGEST_S = 5.0
 GONE_WITHIN_S = 6.0
@@ -101,6 +99,15 @@ def _post(scene: Scene) -> None:
     assert len(scene.requests()) == 1
 
 
+def _destroy(scene: Scene) -> None:
+    scene.backend.renew(scene.claim, lease_s=0)
+    scene.backend.destroy(scene.name)
+    for verb in (scene.backend.load, scene.backend.destroy):
+        with pytest.raises(NotFound):
+            verb(scene.name)
+    assert scene.backend.claim(scene.key, current_owner(), lease_s=60).epoch > scene.claim.epoch + 1
+
+
 def _load(scene: Scene) -> None:
     assert scene.backend.load(scene.name).rows["flow"] == {scene.name: FLOW_ROW}
 
@@ -115,6 +122,7 @@ VERBS: dict[str, tuple[Callable[[Scene], None], int]] = {
     "renew": (_renew, 4),
     "give up": (_give_up, 6),
     "post": (_post, 5),
+    "destroy": (_destroy, 20),
     "load": (_load, 1),
     "find": (_find, 1),
 }
@@ -169,6 +177,29 @@ def test_a_connection_lost_at_any_statement_is_no_trouble(
             assert is_lost or at > fewest, f"{verb} has no request {at}"  # what is sent in a row may come as one
             assert took_s < LONGEST_S, f"{verb}, lost at request {at}"
             figures[f"connections to {storage.kind} lost"] += is_lost
+
+
+@pytest.mark.parametrize("fault", ["cut", "reply lost"])
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_connection_lost_while_a_storage_is_opened_is_no_trouble(
+    is_new: bool, fault: str, storage: Storage, request: pytest.FixtureRequest, full: bool
+) -> None:
+    def opened(storage: Storage, at: int) -> int:
+        with Proxy(storage.port) as proxy, closing(storage.backend(proxy)) as backend:
+            proxy.arm(FAULTS[fault](storage), at=at)
+            assert ids(backend, Query()) == []
+            assert proxy.is_armed == (at > proxy.requests)
+            return proxy.requests
+
+    def next_storage() -> Storage:
+        return storage_on(storage.kind, server_of(storage.kind, request)) if is_new else storage
+
+    with closing(storage.backend()) as first:
+        first.open()
+    every = range(LOGGING_IN[storage.kind] + 1, opened(next_storage(), sys.maxsize) + 1)
+    assert len(every) > (20 if is_new else 2)
+    for at in every if full else random.Random(f"{is_new} {fault} {storage.kind}").sample(every, SAMPLE):
+        opened(next_storage(), at)
 
 
 def test_a_commit_that_arrives_after_its_connection_was_lost_is_waited_for(storage: Storage, proxy: Proxy) -> None:
@@ -226,6 +257,23 @@ def test_a_commit_of_which_nobody_knows_says_so(storage: Storage, proxy: Proxy) 
         with pytest.raises(OwnershipLost):
             backend.commit(claim, CHANGES)
         assert backend.load("f").appended == {"attempt": {"a": [{"n": 1}]}}
+
+
+def test_a_commit_whose_reply_is_lost_after_the_deadline_is_looked_up_all_the_same(
+    storage: Storage, proxy: Proxy
+) -> None:
+    def wake_too_late(link: Link, request: bytes) -> None:
+        link.ask(request)
+        threading.Event().wait(1.5)
+        link.close()
+
+    with closing(storage.backend(proxy, timeout_s=1)) as backend:
+        claim = begin(backend)
+        proxy.arm(wake_too_late, containing=storage.commit_request)
+        claim = backend.commit(claim, CHANGES)
+        assert not proxy.is_armed
+        backend.commit(claim, CHANGES)
+        assert backend.load("f").appended == {"attempt": {"a": [{"n": 1}, {"n": 1}]}}
 
 
 def test_a_commit_beside_others_of_its_owner_is_not_written_again_unseen(storage: Storage, proxy: Proxy) -> None:
@@ -321,69 +369,3 @@ def test_what_the_server_undid_is_done_again(storage: Storage) -> None:
 
             assert backend._database.write(work) == "done"
             backend.commit(Claim(claim.key, claim.epoch, claim.seq + 1), CHANGES)
-
-
-# -- a server that crashes while an engine works --
-
-
-class Crashing(Task):
-    """Asks for the next crash of the server, which comes while the atoms after it run."""
-
-    def execute(self, log: str) -> None:
-        note(log)
-        CRASHES[log].crash()
-
-
-class Crashes:
-    """Crashes a server and starts it again, once at a time, in a thread of its own."""
-
-    def __init__(self, server: Daemon) -> None:
-        self.count = 0
-        self._server = server
-        self._thread = threading.Thread()
-
-    def crash(self) -> None:
-        """Begin the next crash, when the last one is over."""
-        self.wait()
-        self._thread = threading.Thread(target=self._crash)
-        self._thread.start()
-
-    def _crash(self) -> None:
-        self._server.kill()
-        self._server.start()
-        self.count += 1
-
-    def wait(self) -> None:
-        if self._thread.ident is not None:
-            self._thread.join()
-
-
-CRASHES: dict[str, Crashes] = {}
-"""By the log of the flow that asks for them."""
-
-
-@pytest.mark.parametrize(("kind", "engine"), [("postgresql", "parallel"), ("mariadb", "serial")])
-def test_a_server_that_crashes_again_and_again_loses_nothing_and_does_nothing_twice(
-    kind: str, engine: str, tmp_path: Path, figures: Counter[str], full: bool
-) -> None:
-    log, rounds = str(tmp_path / "log"), (30 if full else 2)
-    with {"postgresql": postgresql, "mariadb": mariadb}[kind]() as server:
-        storage = storage_on(kind, server)
-        crashes = CRASHES[log] = Crashes(server)
-        flow = LinearFlow("crashes")
-        for i in range(rounds):
-            steps = [Step(f"s{i}n{j}") for j in range(10)]
-            flow.add(Crashing(f"c{i}"), UnorderedFlow(f"u{i}").add(*steps))
-        with closing(storage.backend(timeout_s=30)) as backend:
-            made = engines.load(flow, {"log": log}, backend=backend, run_id="r", engine=engine)
-            made.run()
-            crashes.wait()
-            records = backend.load("r")
-    assert crashes.count == rounds
-    assert made.state is FlowState.SUCCESS
-    assert {row["state"] for row in records.kind("atom").values()} == {"SUCCESS"}
-    lines = Counter(line.atom for line in lines_of(log))
-    assert set(lines.values()) == {1}
-    assert len(lines) == 11 * rounds
-    assert {len(rows) for rows in records.appended["attempt"].values()} == {1}
-    figures[f"crashes of a {kind} server under an engine"] += crashes.count

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import random
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,19 @@ from crash import driving
 from crash.flows import lines_of
 from crash.forks import Child, Forks
 from crash.owners import Gate
+from crash.rounds import play_rounds, racing
 from flowbook.exceptions import FlowOwned, OwnershipLost
 from flowbook.persistence import Backend, fetch
 from flowbook.persistence.changes import Put
 from flowbook.persistence.directory.backend import DirectoryBackend
 from flowbook.persistence.owners import Owner, current_owner
 from flowbook.persistence.sql.backend import SqliteBackend
+from flowbook.testing.backend_samples import stranger
 
 FILES = {"wal": "sqlite:///{}/runs.db", "rollback": "sqlite:///{}/runs.db?journal=delete", "dir": "dir:{}/runs"}
 BLOCKS = 8
 ROUNDS = {True: 25, False: 5}
-"""How many rounds a block has: in full, and in the sample."""
+"""How many owners are killed in a block: in full, and in the sample."""
 
 RACES = {True: 1500, False: 30}
 """How often processes race for a claim alone, for each number of processes."""
@@ -68,11 +71,6 @@ class Contest:
         """Start a process that claims keys, comes to a gate, and waits there."""
         return self._forks.start("crash.owners:hold", conf=self.conf, keys=keys, gate=gate.path)
 
-    def start_racing(self, count: int, rounds: int, gates: list[Gate]) -> list[Child]:
-        """Start processes that come to a gate before each round, and after the last one."""
-        how = {"conf": self.conf, "gates": [gate.path for gate in gates], "rounds": rounds}
-        return [self._forks.start("crash.owners:race", **how) for _ in range(count)]
-
     def start_together(self, count: int, **how: Any) -> list[Child]:
         """Start processes that all wait at a barrier before they reach for the run."""
         barrier = self.gate()
@@ -113,27 +111,46 @@ def begin(forks: Forks, new_folder: Callable[[], Path], storage: str) -> Iterato
         yield lambda: Contest(forks, new_folder, gates, storage)
 
 
-@pytest.mark.parametrize("block", range(BLOCKS))
-@pytest.mark.parametrize("storage", ["wal", "dir"])
+@pytest.mark.parametrize("count", [2, 3, 4, 8])
 def test_of_several_processes_one_does_all_the_work(
-    block: int, begin: Begin, figures: Counter[str], full: bool
+    count: int,
+    storage: str,
+    forks: Forks,
+    new_folder: Callable[[], Path],
+    figures: Counter[str],
+    full: bool,
 ) -> None:
-    for round_ in range(ROUNDS[full]):
-        count = random.Random(f"{block} {round_}").choice([2, 2, 2, 3, 4, 8])
-        contest = begin()
-        answers = [child.wait().answer for child in contest.start_together(count)]
-        assert contest.executed() == [(name, 1) for name in "abcd"], answers
-        assert sorted(answer["executed"] for answer in answers)[:-1] == [[]] * (count - 1)
-        for answer in answers:
-            assert answer["did"] in ("finished", "FlowOwned")
-            assert answer["did"] == "finished" or not answer["executed"]
-        figures["rounds of several owners"] += 1
+    folder = new_folder()
+    conf = {"connection": FILES[storage].format(folder)}
+    figures.update(play_rounds(forks, folder, conf, count=count, rounds=500 if full else 20))
+
+
+def test_of_several_threads_that_claim_a_run_in_memory_one_has_it(figures: Counter[str], full: bool) -> None:
+    backend, count = fetch("memory:"), 8
+    barrier = threading.Barrier(count)
+
+    def race(number: int) -> list[str]:
+        return [claimed(number, round_) for round_ in range(1000 if full else 50)]
+
+    def claimed(number: int, round_: int) -> str:
+        barrier.wait(30)
+        try:
+            claim = backend.claim(f"flow:{round_}", stranger(number + 1), lease_s=1000)
+            backend.commit(claim, [Put("atom", "a", {"of": number})])
+        except FlowOwned as error:
+            return type(error).__name__
+        return "owner"
+
+    with ThreadPoolExecutor(count) as threads:
+        for answers in zip(*threads.map(race, range(count)), strict=True):
+            assert sorted(answers) == ["FlowOwned"] * (count - 1) + ["owner"]
+            figures["races for a claim"] += 1
 
 
 @pytest.mark.parametrize("count", range(2, 9))
 @pytest.mark.parametrize("storage", ["dir"])
 def test_of_several_processes_that_claim_a_run_one_has_it(
-    count: int, begin: Begin, figures: Counter[str], full: bool
+    count: int, begin: Begin, forks: Forks, new_folder: Callable[[], Path], figures: Counter[str], full: bool
 ) -> None:
     contest, rounds = begin(), RACES[full]
     with fetch(contest.conf) as backend:
@@ -143,12 +160,9 @@ def test_of_several_processes_that_claim_a_run_one_has_it(
                 backend.claim(f"flow:{round_}", FOREIGN, lease_s=0)
             if before == 2:
                 backend.renew(backend.claim(f"flow:{round_}", FOREIGN, lease_s=1), lease_s=0)
-    gates = [contest.gate(), contest.gate()]
-    children = contest.start_racing(count, rounds, gates)
-    for round_ in range(rounds + 1):
-        gates[round_ % 2].wait_for(count)
-        gates[round_ % 2].open(count)
-    for answers in zip(*[child.wait().answer for child in children], strict=True):
+    with racing(forks, new_folder(), "crash.owners:race", rounds, count, conf=contest.conf) as children:
+        came_of_it = [child.wait().answer for child in children]
+    for answers in zip(*came_of_it, strict=True):
         assert sorted(answers) == ["FlowOwned"] * (count - 1) + ["owner"]
         figures["races for a claim"] += 1
 

@@ -7,8 +7,11 @@ from urllib.parse import quote
 
 import psycopg
 import pymysql
+from alembic import command
 
 from daemons.process import LOOPBACK, Daemon
+from flowbook.persistence.sql.database import Database
+from flowbook.persistence.sql.schema import _config
 
 _numbers = count(1)
 
@@ -28,3 +31,11 @@ def new_mariadb_database(server: Daemon) -> str:
     with connection, connection.cursor() as cursor:
         cursor.execute(f"CREATE DATABASE {name}")
     return f"{server.url}{name}?timeout_s=20"
+
+
+def migrate_to(revision: str, database: Database) -> None:
+    """Bring an empty database up to a revision, as an older flowbook would."""
+    config = _config()
+    with database._engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)

@@ -49,4 +49,5 @@ def postgresql() -> Daemon:
         is_ready=lambda: subprocess.run(is_ready, check=False).returncode == 0,
         user=USER,
         stop_signal=signal.SIGINT,
+        immediate_signal=signal.SIGQUIT,
     )

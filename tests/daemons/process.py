@@ -59,9 +59,11 @@ class Daemon:
         is_ready: Callable[[], bool],
         user: str = "",
         stop_signal: signal.Signals = signal.SIGTERM,
+        immediate_signal: signal.Signals = signal.SIGKILL,
     ) -> None:
         self.port, self.url, self.folder = port, url, folder
-        self._command, self._is_ready, self._user, self._stop_signal = command, is_ready, user, stop_signal
+        self._command, self._is_ready, self._user = command, is_ready, user
+        self._stop_signal, self._immediate_signal = stop_signal, immediate_signal
         self._log = folder / "log"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -89,11 +91,18 @@ class Daemon:
 
     def stop(self) -> None:
         """End it politely."""
+        self._end(self._stop_signal)
+
+    def stop_at_once(self) -> None:
+        """End it as who cannot wait for it does: it recovers when it starts again."""
+        self._end(self._immediate_signal)
+
+    def _end(self, how: signal.Signals) -> None:
         process = self.process
         if process is None:
             return
         if process.poll() is None:
-            process.send_signal(self._stop_signal)
+            process.send_signal(how)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_STOPS_WITHIN_S)
         self.kill()

@@ -8,8 +8,8 @@ from doc.pages import table, text_of
 from flowbook.cli.choosing import CHOICES
 from flowbook.cli.exits import Exit
 from flowbook.cli.main import VERBS
+from flowbook.cli.options import PROGRESS_VARIABLE, WAYS
 from flowbook.cli.output import FORMATS
-from flowbook.cli.progress import PROGRESS_VARIABLE, WAYS
 from flowbook.cli.session import BACKEND_VARIABLE, DEFAULT_BACKEND
 from flowbook.cli.tables import LINES_MAX
 

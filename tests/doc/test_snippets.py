@@ -10,6 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
+import traceback
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,7 @@ def test_the_code_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest
     """Blocks of one page share their names and a folder; one with a file's name as caption is that file."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(doctest, "traceback", types.SimpleNamespace(**vars(traceback) | {_NAME: _exception_in_one}))
     module = types.ModuleType(f"page_{re.sub(r'[^a-z]', '_', page.stem)}")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     before = set(sys.modules)
@@ -47,6 +49,14 @@ def test_the_code_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest
         for name in set(sys.modules) - before:
             if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
                 del sys.modules[name]
+
+
+def _exception_in_one(kind: type[BaseException], error: BaseException) -> list[str]:
+    """Return an exception with its notes as one line: of several, doctest of the first Pythons 3.11 sees the last."""
+    return ["".join(traceback.format_exception_only(kind, error))]
+
+
+_NAME = traceback.format_exception_only.__name__
 
 
 def _run(block: Block, page: Path, folder: Path, names: dict[str, Any]) -> None:

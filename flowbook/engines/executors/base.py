@@ -24,6 +24,10 @@ class Executor(Protocol):
 
     window: int
 
+    def check(self, atoms: Iterable[Atom]) -> None:
+        """Raise a UsageError for the first of a flow's tasks that cannot run here; called before any of them is."""
+        ...
+
     def submit(self, call: Callable[..., Outcome], /, *args: Any) -> Future[Outcome]:
         """Run ``call`` with ``args`` somewhere, now or later."""
         ...

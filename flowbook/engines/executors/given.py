@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any
 
+from flowbook.atoms.base import Atom
 from flowbook.engines.context import Outcome
 from flowbook.engines.executors.base import DEFAULT_WINDOW
 from flowbook.exceptions import NotPossible
@@ -19,6 +20,9 @@ class GivenExecutor:
             raise NotPossible(f"{executor!r} has no submit method", todo="give a concurrent.futures.Executor or a name")
         self.window = DEFAULT_WINDOW if window is None else window
         self._executor = executor
+
+    def check(self, atoms: Iterable[Atom]) -> None:
+        """Do nothing: what the executor can run is not known."""
 
     def submit(self, call: Callable[..., Outcome], /, *args: Any) -> Future[Outcome]:
         """Hand ``call`` over to the user's executor. Raises NotPossible when it does not take it."""

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any
 
-import futurist
-
+from flowbook.atoms.base import Atom
 from flowbook.engines.context import Outcome
+from flowbook.engines.executors.base import ended
 from flowbook.exceptions import NotPossible
 
 
 class SerialExecutor:
-    """Runs each attempt at once, in the calling thread."""
+    """Runs each attempt at once, in the calling thread: with no statistics, unlike futurist's synchronous executor."""
 
     window = 1
 
     def __init__(self, max_workers: int | None = None) -> None:
         if max_workers not in (None, 1):
             raise NotPossible(f"a serial engine has one worker, not {max_workers}", todo='use engine="parallel"')
-        self._executor = futurist.SynchronousExecutor()
+
+    def check(self, atoms: Iterable[Atom]) -> None:
+        """Do nothing: every atom can run in the calling thread."""
 
     def submit(self, call: Callable[..., Outcome], /, *args: Any) -> Future[Outcome]:
         """Run ``call`` and return its future, which is done."""
-        return self._executor.submit(call, *args)
+        return ended(call(*args))
 
     def shutdown(self) -> None:
         """Do nothing: there is nothing to give back."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, wait
 from typing import Any
 
 import futurist
 
+from flowbook.atoms.base import Atom
 from flowbook.engines.context import Outcome
 from flowbook.engines.executors.base import DEFAULT_WINDOW
 
@@ -26,6 +28,9 @@ class ThreadsExecutor:
         self._max_workers = max_workers
         self._executor = futurist.ThreadPoolExecutor(max_workers=max_workers)
         self._pending: set[Future[Outcome]] = set()
+
+    def check(self, atoms: Iterable[Atom]) -> None:
+        """Do nothing: every atom can run in a thread."""
 
     def submit(self, call: Callable[..., Outcome], /, *args: Any) -> Future[Outcome]:
         """Queue ``call`` for the next free thread."""
@@ -44,7 +49,7 @@ class ThreadsExecutor:
         for future in pending:
             future.cancel()
         wait(pending)
-        if not self._executor.num_workers:
+        if not self._executor.num_workers or sys.is_finalizing():  # then threads have ended, and none can be started
             self._executor.shutdown(wait=False)
             return
         gate = _Gate(self._max_workers)  # each submit below the maximum makes a thread more: all of them get a job

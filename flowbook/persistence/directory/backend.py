@@ -9,7 +9,7 @@
       flow/r1/request-….json            a posted request
       destroyed/000007                  the highest epoch of all that was destroyed: epochs never start again
 
-A commit is one line, appended and synced before it is acknowledged. Nothing is ever written in place.
+A commit is one line, written behind the others and synced before it is acknowledged. No line is ever written over.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from flowbook.clock import Clock, SystemClock, to_text
 from flowbook.exceptions import Damaged, FlowOwned, NotPossible, OwnershipLost
 from flowbook.persistence.backend import Backend, Claim, Fence, FlowRecords, FlowSummary, Query, Request
 from flowbook.persistence.changes import Change, Delete, Put, Row
+from flowbook.persistence.contents import Contents, changes_text
 from flowbook.persistence.directory.files import Files, LocalFiles, meaning_of
 from flowbook.persistence.directory.folder import Folder
 from flowbook.persistence.directory.inspecting import findings_in
-from flowbook.persistence.directory.journal import Contents, Header, changes_text
+from flowbook.persistence.directory.journal import Header
 from flowbook.persistence.directory.names import LIVING, epoch_name
 from flowbook.persistence.directory.pen import Pen, Pens
 from flowbook.persistence.directory.reading import has_flow, not_found, records_of, summaries_in
@@ -179,8 +180,10 @@ class DirectoryBackend(Backend):
         """Append all ``changes`` as one line to the claim's journal, and sync it."""
         text = changes_text(changes, self.value_limit_bytes)
         answered = [change.key for change in changes if type(change) is Delete and change.kind == "request"]
-        with self._translated():
+        try:
             self._pens.use(claim, lambda pen: pen.commit(claim, fence, text, answered))
+        except OSError as error:
+            raise meaning_of(error, self.url) from error
         with self._counting:
             self.transactions += 1
         return Claim(claim.key, claim.epoch, claim.seq + 1) if fence is Fence.SEQ else claim

@@ -82,6 +82,10 @@ class Files(Protocol):
         """Return whether there is something of this name, or, with ``file``, that very file."""
         ...
 
+    def changed_ns(self, folder: int) -> int:
+        """Return when names in a folder last came or went, in nanoseconds; nobody can set it."""
+        ...
+
     def is_file(self, folder: int, name: str) -> bool:
         """Return whether there is a file of this name, without opening it. Raises OSError for anything else."""
         ...
@@ -173,6 +177,10 @@ class LocalFiles(Files):
         except FileNotFoundError:
             return False
         return file is None or os.path.samestat(there, os.fstat(file))
+
+    def changed_ns(self, folder: int) -> int:
+        """Return when names in a folder last came or went."""
+        return os.fstat(folder).st_ctime_ns
 
     def is_file(self, folder: int, name: str) -> bool:
         """Return whether there is a file of this name."""

@@ -8,27 +8,41 @@ journal holds now can be measured, and is what the new one goes on from.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import islice
-from typing import Final
+from typing import Final, TypeVar
 
+from flowbook.exceptions import Damaged
+from flowbook.persistence.contents import Contents, changes_text
 from flowbook.persistence.directory.files import Files
-from flowbook.persistence.directory.journal import (
-    Base,
-    Contents,
-    Header,
-    Journal,
-    Reader,
-)
+from flowbook.persistence.directory.journal import Base, Header, Journal, Reader, commit_document
 from flowbook.persistence.directory.lines import Line, framed
 from flowbook.persistence.directory.names import epoch_name, epoch_of
+
+_Found = TypeVar("_Found")
 
 NEW: Final = ".new"
 """What a file is called behind its name until it is complete."""
 
 _READ_AGAIN: Final = 100
 _BEGINNING: Final = 8192
+
+
+def believed(look: Callable[[], _Found]) -> _Found:
+    """Return what ``look`` returns; damage that it finds is believed when it is found twice.
+
+    Who reads while another process writes a line over room may see its end, and not its beginning.
+    """
+    found = None
+    while True:
+        try:
+            return look()
+        except Damaged as error:
+            if error.why == found:
+                raise
+            found = error.why
 
 
 class Folder:
@@ -82,6 +96,9 @@ class Folder:
 
     def journal(self, epoch: int, size: int | None = None) -> tuple[Journal, list[Line]]:
         """Return a journal with its lines from the third on, or the part that a newer one goes on from."""
+        return believed(partial(self._journal, epoch, size))
+
+    def _journal(self, epoch: int, size: int | None) -> tuple[Journal, list[Line]]:
         data = self.data(epoch_name(epoch), size)
         journal, lines = self.reader.journal(data, epoch_name(epoch), epoch)
         if size is not None and journal.end != size:
@@ -149,7 +166,7 @@ class Folder:
 
     def snapshot(self, header: Header, contents: Contents) -> bool:
         """Sum up all records in a journal of their own; return whether its epoch was still free."""
-        records = list(contents.documents())
+        records = [commit_document(None, changes_text([change], None)) for change in contents.changes()]
         base = Base(None, 0, len(records), tuple(sorted(contents.answered)))
         lines = [header.document(), base.document(), *records]
         if not self.publish(epoch_name(header.epoch), lines):
@@ -160,18 +177,24 @@ class Folder:
     def measured(self, epochs: Iterable[int]) -> tuple[Base, bool]:
         """Return what a new journal goes on from, and whether nobody can add to that; it is on stable storage."""
         for older in epochs:
-            with self.opened(epoch_name(older), write=True) as file:
-                data = self.files.read(file, 0, self.files.size(file))
-                journal, lines = self.reader.journal(data, epoch_name(older), older)
-                if journal.base is None:
-                    continue  # a claim that was never finished
-                is_snapshot = journal.header.owner is None
-                if is_snapshot and not lines:  # nothing is left of what there was, and its journal may go away
-                    return Base(None, 0, 0, journal.base.answered), True
-                if not is_snapshot:  # its writer may have died before it was synced, or been told that a sync failed
-                    self.write_again(file, data[: journal.end])
-                return Base(older, journal.end, 0), is_snapshot
+            found = believed(partial(self._measured, older))
+            if found is not None:
+                return found
         return Base(None, 0, 0), False
+
+    def _measured(self, epoch: int) -> tuple[Base, bool] | None:
+        """Return what goes on from a journal, and whether nobody can add to it; None for a claim never finished."""
+        with self.opened(epoch_name(epoch), write=True) as file:
+            data = self.files.read(file, 0, self.files.size(file))
+            journal, lines = self.reader.journal(data, epoch_name(epoch), epoch)
+            if journal.base is None:
+                return None
+            is_snapshot = journal.header.owner is None
+            if is_snapshot and not lines:  # nothing is left of what there was, and its journal may go away
+                return Base(None, 0, 0, journal.base.answered), True
+            if not is_snapshot:  # its writer may have died before it was synced, or been told that a sync failed
+                self.write_again(file, data[: journal.end])
+            return Base(epoch, journal.end, 0), is_snapshot
 
     def write_again(self, file: int, data: bytes) -> None:
         """Make the last of a journal's lines durable: after a sync that failed, another one alone proves nothing."""

@@ -12,11 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flowbook.exceptions import Damaged, EncodeError, NewerSchema
-from flowbook.persistence.changes import Change, Delete, Row
+from flowbook.exceptions import Damaged, NewerSchema
+from flowbook.persistence.contents import changes_in, name_text
 from flowbook.persistence.directory.lines import BrokenLine, Line, lines_in
 from flowbook.persistence.owners import Owner
-from flowbook.persistence.texts import text_of
 
 FORMAT: Final = 1
 """Raised when an older flowbook could misread what a newer one writes."""
@@ -47,7 +46,7 @@ class Header:
             "since": self.since,
             "lease_until": min(self.lease_until, LAST_TIME),
         }
-        return f'{{"logbook":"directory","format":{FORMAT},"key":{_string(self.key)},{_ascii(more)[1:]}'
+        return f'{{"logbook":"directory","format":{FORMAT},"key":{name_text(self.key)},{_ascii(more)[1:]}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,32 +68,11 @@ class Base:
         return _ascii({"base": base, "records": self.records, "answered": self.answered})
 
 
-def changes_text(changes: Iterable[Change], limit_bytes: int | None) -> str:
-    """Return changes as the text of a JSON list. Raises EncodeError and TooLarge."""
-    return f"[{','.join([_text(change, limit_bytes) for change in changes])}]"
-
-
 def commit_document(seq: int | None, changes: str) -> str:
     """Return the text of a commit's line; without ``seq`` it stands beside the others and raises no number."""
     return f'{{"changes":{changes}}}' if seq is None else f'{{"seq":{seq},"changes":{changes}}}'
 
 
-def _text(change: Change, limit_bytes: int | None) -> str:
-    verb = type(change).__name__.lower()
-    names = f'["{verb}",{_string(change.kind)},{_string(change.key)}'
-    return f"{names}]" if isinstance(change, Delete) else f"{names},{text_of(change, limit_bytes)}]"
-
-
-def _string(text: str) -> str:
-    if text.isprintable():
-        return _readable(text)
-    written = _ascii(text)  # what cannot be printed may not be UTF-8 either
-    if json.loads(written) != text:
-        raise EncodeError(f"{text!r}", "JSON takes two surrogates for one character")
-    return written
-
-
-_readable: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _ascii: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -172,9 +150,10 @@ class Reader:
         """Yield the changes in the commits among ``lines``, as lists of verb, kind, key and row."""
         for line in lines:
             document = self.document(line, name)
-            changes = document.get("changes", [] if "lease_until" in document else None)
-            if not isinstance(changes, list) or not all(map(_is_change, changes)):
-                raise self.damaged(name, f"the line before byte {line.end} says no changes of records")
+            try:
+                changes = changes_in(document.get("changes", [] if "lease_until" in document else None))
+            except ValueError as error:
+                raise self.damaged(name, f"the line before byte {line.end}: {error}") from error
             yield from changes
 
     def document(self, line: Line, name: str) -> dict[str, Any]:
@@ -231,65 +210,3 @@ class Reader:
 
 
 _CHANGES: Final = b'"changes":'
-_VERBS: Final = {"put": 4, "append": 4, "delete": 3}
-
-
-def _is_change(change: object) -> bool:
-    return (
-        isinstance(change, list)
-        and len(change) > 2
-        and _VERBS.get(change[0] if isinstance(change[0], str) else "") == len(change)
-        and isinstance(change[1], str)
-        and isinstance(change[2], str)
-        and (len(change) == 3 or isinstance(change[3], dict))
-    )
-
-
-class Contents:
-    """The records that the changes of all lines leave behind."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, dict[str, dict[str, Any]]] = {}
-        self.appended: dict[str, dict[str, list[Row]]] = {}
-        self.answered: set[str] = set()  # posted requests that were deleted
-
-    def take(self, changes: Iterable[list[Any]]) -> None:
-        """Make changes, in their order."""
-        for verb, kind, key, *row in changes:
-            if verb == "put":
-                self.rows.setdefault(kind, {})[key] = row[0]
-            elif verb == "append":
-                self.appended.setdefault(kind, {}).setdefault(key, []).append(row[0])
-            else:
-                self._forget(kind, key)
-
-    def _forget(self, kind: str, key: str) -> None:
-        _take_out(self.rows, kind, key)
-        _take_out(self.appended, kind, key)
-        if kind == "request":
-            self.answered.add(key)
-
-    def documents(self) -> Iterator[str]:
-        """Yield lines that write these records anew, one for each, the ``flow`` record first."""
-        for kind in sorted(self.rows, key=lambda kind: kind != "flow"):
-            for key, row in self.rows[kind].items():
-                yield _record(["put", kind, key, row])
-        for kind, of_kind in self.appended.items():
-            for key, many in of_kind.items():
-                yield from (_record(["append", kind, key, row]) for row in many)
-
-
-def _take_out(records: dict[str, Any], kind: str, key: str) -> None:
-    of_kind = records.get(kind, {})
-    of_kind.pop(key, None)
-    if not of_kind:
-        records.pop(kind, None)
-
-
-def _record(change: list[Any]) -> str:
-    text = _readable({"changes": [change]})
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return _ascii({"changes": [change]})
-    return text

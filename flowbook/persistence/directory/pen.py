@@ -6,8 +6,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from flowbook.exceptions import OwnershipLost, StorageBusy
@@ -15,7 +14,7 @@ from flowbook.persistence.backend import Claim, Fence
 from flowbook.persistence.changes import Row
 from flowbook.persistence.directory.folder import Folder
 from flowbook.persistence.directory.journal import Header, Journal, commit_document, lease_document
-from flowbook.persistence.directory.lines import framed
+from flowbook.persistence.directory.lines import framed, is_room
 from flowbook.persistence.directory.names import epoch_name
 from flowbook.persistence.directory.root import Root
 from flowbook.persistence.directory.waiting import forget_requests, requests_in
@@ -23,6 +22,10 @@ from flowbook.persistence.directory.waiting import forget_requests, requests_in
 _Found = TypeVar("_Found")
 
 _PAUSE_S: Final = 0.002
+_BLOCK: Final = 4096
+_MOST_ROOM: Final = 16 * _BLOCK
+_SECOND_NS: Final = 1_000_000_000
+_LONGEST_TICK_NS: Final = 100_000_000
 
 
 class PenClosed(Exception):
@@ -41,6 +44,8 @@ class Pen:
         self._file = folder.files.open(folder.descriptor, self._name, write=True)
         self._closed = False
         self._unsure = False  # whether there may be more in the file than was acknowledged
+        self._room_until = 0  # up to here there may be room behind the last line
+        self._unchanged_ns: int | None = None  # nothing has come or gone in the folder while it says so
         self._journal: Journal | None = None
 
     def close(self) -> None:
@@ -60,7 +65,8 @@ class Pen:
 
         Raises OwnershipLost.
         """
-        with self.alone() as journal:
+        journal = self._begin()
+        try:
             number = None
             if fence is Fence.SEQ:
                 if claim.seq != journal.seq:
@@ -72,19 +78,24 @@ class Pen:
                 raise self._lost(claim)
             if answered:
                 forget_requests(self.folder, answered)
+        finally:
+            self._end()
 
     def prolong(self, claim: Claim, lease_until: float, lease_s: float) -> Mapping[str, Row]:
         """Write down a new end of the lease, when it differs by a third of it or more; return what requests wait.
 
         Raises OwnershipLost.
         """
-        with self.alone() as journal:
+        journal = self._begin()
+        try:
             if self._is_lost():
                 raise self._lost(claim)
             if abs(lease_until - journal.lease_until) > lease_s / 3:
                 self._append(journal, lease_document(lease_until))
                 journal.lease_until = lease_until
             return requests_in(self.folder)
+        finally:
+            self._end()
 
     def give_up(self, claim: Claim, now: float) -> Mapping[str, Row]:
         """Sum up all records in a journal that nobody owns, and remove the older ones; return what requests wait.
@@ -92,7 +103,8 @@ class Pen:
         Raises OwnershipLost.
         """
         folder, epoch = self.folder, self.epoch + 1
-        with self.alone():
+        self._begin()
+        try:
             if self._is_lost():
                 raise self._lost(claim)
             contents, _ = folder.read()
@@ -103,73 +115,114 @@ class Pen:
             if not folder.snapshot(Header(claim.key, epoch, None, now, now), contents):
                 raise self._lost(claim)
             folder.clear(epoch)
+        finally:
+            self._end()
         return waiting
 
     def _is_lost(self) -> bool:
-        """Return whether there is a newer epoch, or the run is gone: nothing written here counts any more."""
+        """Return whether there is a newer epoch, or the run is gone: nothing written here counts any more.
+
+        Names are looked for when some have come or gone. What comes next is seen by the time only when that has moved
+        on since: file systems count in ticks, of 10 ms at most, or in seconds.
+        """
         files, folder = self.folder.files, self.folder.descriptor
-        return files.is_at(folder, self._next) or not files.is_at(folder, self._name, self._file)
+        now_ns, changed_ns = time.time_ns(), files.changed_ns(folder)
+        if changed_ns == self._unchanged_ns:
+            return False
+        is_lost = files.is_at(folder, self._next) or not files.is_at(folder, self._name, self._file)
+        tick_ns = _LONGEST_TICK_NS if changed_ns % _SECOND_NS else 3 * _SECOND_NS
+        self._unchanged_ns = None if is_lost or now_ns - changed_ns < tick_ns else changed_ns
+        return is_lost
 
     def _lost(self, claim: Claim) -> OwnershipLost:
         return OwnershipLost(claim.key, claim.epoch)
 
-    @contextmanager
-    def alone(self) -> Iterator[Journal]:
-        """Keep others from writing during the block; what they wrote before is known in it.
+    def _begin(self) -> Journal:
+        """Keep others from writing until `_end`; what they wrote before is known then.
 
         Raises StorageBusy, and PenClosed when another thread has closed it.
         """
-        deadline = time.monotonic() + self._timeout_s
         if not self._lock.acquire(timeout=self._timeout_s):
             raise self._busy()
         try:
             if self._closed:
                 raise PenClosed
-            while not self.folder.files.lock(self._file):
-                if time.monotonic() > deadline:
-                    raise self._busy()
-                time.sleep(_PAUSE_S)
+            self._lock_file()
             try:
-                yield self._caught_up()
-            finally:
+                return self._caught_up()
+            except BaseException:
                 self.folder.files.unlock(self._file)
+                raise
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _end(self) -> None:
+        try:
+            self.folder.files.unlock(self._file)
         finally:
             self._lock.release()
+
+    def _lock_file(self) -> None:
+        deadline = time.monotonic() + self._timeout_s
+        while not self.folder.files.lock(self._file):
+            if time.monotonic() > deadline:
+                raise self._busy()
+            time.sleep(_PAUSE_S)
 
     def _busy(self) -> StorageBusy:
         return StorageBusy(self.folder.where, f"others have been writing to {self._name} for {self._timeout_s:g} s")
 
     def _caught_up(self) -> Journal:
         """Read what is new in the journal, and cut what was never finished."""
-        files, reader = self.folder.files, self.folder.reader
-        size = files.size(self._file)
-        journal = self._journal
+        files, reader, journal = self.folder.files, self.folder.reader, self._journal
         if journal is None:
-            journal, _ = reader.journal(files.read(self._file, 0, size), self._name, self.epoch)
-        elif size > journal.end:
-            data = files.read(self._file, journal.end, size - journal.end)
-            reader.go_on(journal, reader.lines(data, self._name, at=journal.end, crc=journal.crc), self._name)
-        elif size < journal.end:
-            raise reader.damaged(self._name, f"{journal.end} bytes were written, and {size} are there")
-        if size > journal.end or self._unsure:
+            data = files.read(self._file, 0, files.size(self._file))
+            journal, _ = reader.journal(data, self._name, self.epoch)
+            self._room_until = len(data)
+            behind = data[journal.end :]
+        else:
+            behind = files.read(self._file, journal.end - 1, 2)
+            if behind[:1] != b"\n":
+                raise reader.damaged(self._name, f"{journal.end} bytes were written, and they are not there")
+            if is_room(behind) and not self._unsure:
+                return journal
+            start, size = journal.end, files.size(self._file)
+            data = files.read(self._file, start, size - start)
+            reader.go_on(journal, reader.lines(data, self._name, at=start, crc=journal.crc), self._name)
+            behind = data[journal.end - start :]
+        if self._unsure or not is_room(behind):
             self._unsure = True
             files.cut(self._file, journal.end)  # and sync it: else an old tail could come back
             self.folder.write_again(self._file, files.read(self._file, 0, journal.end))
+            self._room_until = journal.end
         self._unsure = False
         self._journal = journal
         return journal
 
     def _append(self, journal: Journal, document: str) -> None:
+        """Write a line, and now and then room behind it: to write over it makes a file no longer, and syncs are quick.
+
+        A file that grows must have its size written down as well, in another place of the disk.
+        """
         files = self.folder.files
         line, crc = framed(document, journal.crc)
+        end = journal.end + len(line)
+        room = 0 if end <= self._room_until else _room_behind(end)
         try:
-            files.write(self._file, line, journal.end)
+            files.write(self._file, line + b"\n" * room if room else line, journal.end)
             files.sync(self._file)
         except BaseException:
             self._unsure = True  # a whole line may count already for a newer owner: it cannot be taken back
             raise
-        journal.end += len(line)
+        self._room_until = max(self._room_until, end + room)
+        journal.end = end
         journal.crc = crc
+
+
+def _room_behind(end: int) -> int:
+    """Return how much room to make: as much again as there are lines, within bounds, to the end of a block."""
+    return -(-(end + min(end, _MOST_ROOM)) // _BLOCK) * _BLOCK - end
 
 
 class Pens:
@@ -195,8 +248,10 @@ class Pens:
         Raises OwnershipLost when there is a newer journal, or none.
         """
         while True:
-            with suppress(PenClosed):
+            try:
                 return work(self._of(claim))
+            except PenClosed:
+                continue
 
     def _of(self, claim: Claim) -> Pen:
         with self._lock:

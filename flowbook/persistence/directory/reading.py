@@ -15,12 +15,10 @@ from flowbook.persistence.directory.names import folder_names, quoted, unquoted
 from flowbook.persistence.directory.root import Root
 from flowbook.persistence.directory.summing import newest_flow_record
 from flowbook.persistence.directory.waiting import requests_in
+from flowbook.persistence.finding import DAMAGED
 
 FLOWS: Final = "flow"
 """The folder of the keys ``flow:…``."""
-
-DAMAGED: Final = "DAMAGED"
-"""The state that is told of a flow whose records cannot be read."""
 
 _NOT_ITS_OWN: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 """Errors that would meet any other folder as well."""

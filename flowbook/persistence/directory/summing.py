@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowbook.persistence.directory.folder import Folder
+from flowbook.persistence.directory.folder import Folder, believed
 from flowbook.persistence.directory.journal import FLOW_MARKS, Header, Journal
 from flowbook.persistence.directory.lines import BrokenLine, Line, line_from
 from flowbook.persistence.directory.names import epoch_name
@@ -24,6 +24,10 @@ def newest_flow_record(folder: Folder) -> tuple[Header, str, dict[str, Any]] | N
 
 
 def _flow_change(folder: Folder, epoch: int, size: int | None = None) -> tuple[Journal, list[Any]]:
+    return believed(lambda: _read_flow_change(folder, epoch, size))
+
+
+def _read_flow_change(folder: Folder, epoch: int, size: int | None) -> tuple[Journal, list[Any]]:
     """Return what the first two lines of a journal say, and its newest change of a ``flow`` record, if any.
 
     That of a snapshot is its first record, so its beginning is enough.

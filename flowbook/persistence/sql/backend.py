@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 from flowbook.clock import Clock, SystemClock, to_text
-from flowbook.exceptions import FlowOwned, NotFound, OwnershipLost
+from flowbook.exceptions import Damaged, FlowOwned, NotFound, OwnershipLost
 from flowbook.persistence.backend import Backend, Claim, Fence, FlowRecords, FlowSummary, Query, Request
 from flowbook.persistence.changes import Change, Put, Row
 from flowbook.persistence.options import Options
@@ -34,7 +34,12 @@ from flowbook.persistence.texts import row_of, text_of
 
 _OF_DESTROYED = ""
 _NEAR_NAMES = 100
+_LAST_EPOCH = 2**63 - 1
 _SQLITE_VALUE_LIMIT_BYTES = 256 * 1024 * 1024  # three of them fit into a row
+
+
+class _NoFlow(Exception):
+    """There is no such flow to be destroyed."""
 
 
 class SqlBackend(OfDatabase, Backend):
@@ -69,7 +74,7 @@ class SqlBackend(OfDatabase, Backend):
 
     def find(self, query: Query) -> Sequence[FlowSummary]:
         """Return the summaries of the flows that match, newest first, equally old ones by id."""
-        return [summary_of(row, self.url) for row in self._database.read_once(finding(query))]
+        return [summary_of(row, self.url) for row in self._database.read(*self._statements.once(finding(query)))]
 
     def load(self, flow: str, kinds: Sequence[str] | None = None) -> FlowRecords:
         """Return the newest committed records of a flow, by one query."""
@@ -89,7 +94,9 @@ class SqlBackend(OfDatabase, Backend):
 
     def _not_found(self, flow: str) -> NotFound:
         newest = select(FLOWS.c.claim).order_by(FLOWS.c.created_at.desc()).limit(_NEAR_NAMES)
-        known = [name_of(claim).removeprefix("flow:") for (claim,) in self._database.read_once(newest)]
+        known = [
+            name_of(claim).removeprefix("flow:") for (claim,) in self._database.read(*self._statements.once(newest))
+        ]
         return NotFound("run", flow, known)
 
     def claim(self, key: str, owner: Owner, *, lease_s: float, take_over: bool = False) -> Claim:
@@ -116,7 +123,9 @@ class SqlBackend(OfDatabase, Backend):
             cursor.execute(self._statements.head, (claim,))
             found = cursor.fetchall()
         ((epoch, _),) = found
-        return int(epoch)
+        if type(epoch) is not int or not 0 <= epoch < _LAST_EPOCH:
+            raise Damaged(self.url, f"the epoch of {claim!r} is {epoch!r}")
+        return epoch
 
     def _now(self, cursor: DBAPICursor) -> float:
         now = self._database.now(cursor)
@@ -130,8 +139,12 @@ class SqlBackend(OfDatabase, Backend):
             if owner == claimant:
                 continue
             alive = owner == current_owner() or self._database.is_alive(owner)
-            if alive or (alive is None and lease_until > now):
-                raise FlowOwned(key, str(owner), to_text(since), max(0.0, lease_until - now))
+            try:
+                left_s, since_text = float(lease_until) - now, to_text(float(since))
+            except (OSError, OverflowError, TypeError, ValueError) as error:
+                raise Damaged(self.url, f"the lease of {key!r}: {error}") from error
+            if alive or (alive is None and left_s > 0):
+                raise FlowOwned(key, str(owner), since_text, max(0.0, left_s))
 
     def commit(self, claim: Claim, changes: Sequence[Change], *, fence: Fence = Fence.SEQ) -> Claim:
         """Write all ``changes`` in one transaction, behind the fence."""
@@ -157,7 +170,7 @@ class SqlBackend(OfDatabase, Backend):
         if not passed:
             raise OwnershipLost(claim.key, claim.epoch)
         for text, rows in batches:
-            cursor.executemany(text, rows)
+            self._database.run_for_all(cursor, text, rows)
         return True
 
     def renew(self, claim: Claim, *, lease_s: float) -> Sequence[Request]:
@@ -192,15 +205,17 @@ class SqlBackend(OfDatabase, Backend):
     def destroy(self, flow: str) -> None:
         """Forget a flow and all its records, but not the height of its epoch."""
         key = f"flow:{flow}"
-        if not self._database.write(partial(self._destroy, key), settle=partial(_is_gone, self._statements, key)):
-            raise self._not_found(flow)
+        try:
+            self._database.write(partial(self._destroy, key), settle=partial(_is_gone, self._statements, key))
+        except _NoFlow:
+            raise self._not_found(flow) from None
 
     def _destroy(self, key: str, cursor: DBAPICursor) -> bool:
-        """Return whether there was such a flow."""
+        """Forget all of a flow, and return True. Raises _NoFlow when there is none: then there is no commit."""
         claim = quoted(key)
         cursor.execute(self._statements.flow, (claim,))
         if not cursor.fetchall():
-            return False
+            raise _NoFlow
         epochs = self._locked_epoch(cursor, claim), self._locked_epoch(cursor, _OF_DESTROYED)
         self._refuse_if_owned(cursor, key, self._now(cursor), claimant=None)
         for text in self._statements.forget:

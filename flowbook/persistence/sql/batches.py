@@ -19,7 +19,8 @@ def batches_of(claim: str, changes: Sequence[Change], statements: Statements, li
     """Return what writes ``changes`` under the key ``claim``.
 
     Rows that are put and rows that are appended never meet, so each of the two is collected up to the next
-    deletion, where all must be written. Raises EncodeError and TooLarge.
+    deletion, where all must be written; of the rows that are put under one key, the last one is written. Raises
+    EncodeError and TooLarge.
     """
     collector = _Collector(quoted(claim), statements, limit_bytes)
     for change in changes:
@@ -37,9 +38,9 @@ class _Collector:
         self._start()
 
     def _start(self) -> None:
-        self._puts: list[tuple[Any, ...]] = []
+        self._puts: dict[tuple[str, str], tuple[Any, ...]] = {}
         self._appends: list[tuple[Any, ...]] = []
-        self._flows: list[tuple[Any, ...]] = []
+        self._flow: tuple[Any, ...] | None = None
 
     def take(self, change: Change) -> None:
         if isinstance(change, Delete):
@@ -51,9 +52,9 @@ class _Collector:
         if isinstance(change, Append):
             self._appends.append(values)
             return
-        self._puts.append(values)
-        if kind == "flow":
-            self._flows.append(_flow_columns(self._claim, key, row))
+        self._puts[kind, key] = values
+        if kind == "flow" and self._claim.startswith("flow:"):  # a job has no place in the list of flows
+            self._flow = _flow_columns(self._claim, key, row)
 
     def _delete(self, kind: str, key: str) -> None:
         statements = self._statements
@@ -67,9 +68,9 @@ class _Collector:
     def flush(self) -> None:
         statements = self._statements
         for text, rows in (
-            (statements.put, self._puts),
+            (statements.put, list(self._puts.values())),
             (statements.append, self._appends),
-            (statements.put_flow, self._flows),
+            (statements.put_flow, [] if self._flow is None else [self._flow]),
         ):
             if rows:
                 self.batches.append((text, rows))
@@ -86,7 +87,14 @@ def _flow_columns(claim: str, key: str, row: Row) -> tuple[Any, ...]:
             quoted(row.get("state", "")),
             float(row.get("created_at", 0.0)),
             float(row.get("updated_at", 0.0)),
-            int(row.get("atoms", 0)),
+            _countable(row.get("atoms", 0)),
         )
-    except (TypeError, ValueError, AttributeError) as error:
+    except (AttributeError, OverflowError, TypeError, ValueError) as error:
         raise EncodeError(f"flow {key!r}", f"a column of its summary is wrong: {error}") from error
+
+
+def _countable(value: Any) -> int:  # JSON
+    number = int(value)
+    if not 0 <= number < 1 << 63:
+        raise ValueError(f"{value!r} is no number of atoms")
+    return number

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from sqlalchemy import ClauseElement, Connection, Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 
 from flowbook.exceptions import StorageBusy, StorageUnavailable
@@ -73,6 +73,7 @@ class Database(ABC):
         self._engine = engine
         self._sessions = Sessions(self.connect)
         self._opening = threading.RLock()
+        self._was_reached = False
         self.is_open = False
 
     @abstractmethod
@@ -91,6 +92,10 @@ class Database(ABC):
     def translated(self, error: BaseException) -> BaseException:
         """Return our error for one of the driver's; any other as it is."""
 
+    def run_for_all(self, cursor: DBAPICursor, text: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run a statement that changes rows with each of ``rows``, in their order."""
+        cursor.executemany(text, rows)
+
     def is_alive(self, owner: Owner) -> bool | None:
         """Return whether an owner lives, or None when only its lease can tell."""
         return None
@@ -104,15 +109,18 @@ class Database(ABC):
 
     def open(self) -> None:
         """Make the database ready: a new one gets the schema, an older one the newest."""
-        with self._opening:
-            if self.is_open:
-                return
+
+        def prepared() -> None:
             try:
-                self._guarded(self.prepare)
+                self.prepare()
             except BaseException:
                 self._sessions.close()
                 raise
-            self.is_open = True
+
+        with self._opening:
+            if not self.is_open:
+                self._patiently(prepared)
+                self.is_open = True
 
     def close(self) -> None:
         """Close the connections of all threads of this process."""
@@ -122,7 +130,9 @@ class Database(ABC):
 
     def prepare(self) -> None:
         """Make the schema, or bring it up to date, where that is needed."""
-        if self.revision_seen_by(self._sessions.current().cursor) != REVISIONS[-1]:
+        cursor = self._sessions.current().cursor
+        self._was_reached = True
+        if self.revision_seen_by(cursor) != REVISIONS[-1]:
             with self._engine.begin() as connection:  # the second look is under the lock of a writer
                 self.lock_schema(connection)
                 bring_up_to_date(connection, self.revision_seen_by(connection.connection.cursor()))
@@ -165,10 +175,6 @@ class Database(ABC):
 
         return self._patiently(rows)
 
-    def read_once(self, statement: ClauseElement) -> list[Any]:
-        """Return all rows of a statement that is made for one use."""
-        return self.read(*self.statements.once(statement))
-
     def write(
         self, work: Callable[[DBAPICursor], _Result], *, settle: Callable[[DBAPICursor], _Result | None] | None = None
     ) -> _Result:
@@ -178,9 +184,15 @@ class Database(ABC):
         was lost while it committed, ``settle`` finds out on another one whether that took place: it returns the result,
         or None for no. It must wait for a lock that ``work`` takes, since the commit may be still under way, and must
         write nothing; `do_again` is one for work that may be done twice. Without ``settle`` that is an error: nobody
-        knows.
+        knows. It is asked whatever the deadline says: of a process that slept while it committed, it is over.
         """
-        return self._patiently(_Transaction(self, self._sessions, work, settle))
+        transaction = _Transaction(self, self._sessions, work, settle)
+        try:
+            return self._patiently(transaction)
+        except Disconnected:
+            if not transaction.is_unsettled:
+                raise
+            return self._guarded(transaction)
 
     def session(self) -> Session:
         """Return the calling thread's connection; the database is opened when it is not."""
@@ -196,7 +208,7 @@ class Database(ABC):
             try:
                 return self._guarded(work)
             except (StorageBusy, Disconnected):
-                if not self.is_open or time.monotonic() + pause_s > deadline:
+                if not self._was_reached or time.monotonic() + pause_s > deadline:
                     raise  # where there has never been a server, there will be none in a moment
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
@@ -224,6 +236,8 @@ class _Transaction(Generic[_Result]):
         self._database, self._sessions = database, sessions
         self._work, self._settle = work, settle
         self._is_open_question = False
+        self.is_unsettled = False
+        """Whether the last try may have been committed, and ``settle`` was not asked since."""
 
     def __call__(self) -> _Result:
         """Return what the work returned in a transaction that is committed."""
@@ -232,6 +246,7 @@ class _Transaction(Generic[_Result]):
 
     def _settled(self, settle: Callable[[DBAPICursor], _Result | None]) -> _Result | None:
         """Return what the last try returned when that was committed, else None."""
+        self.is_unsettled = False
         try:
             session, settled = self._begun(settle)
         except Exception as error:
@@ -250,6 +265,7 @@ class _Transaction(Generic[_Result]):
         except BaseException as error:
             self._sessions.roll_back(session)
             self._is_open_question = isinstance(self._database.translated(error), Disconnected)
+            self.is_unsettled = self._is_open_question and self._settle is not None
             if self._is_open_question and self._settle is None:
                 raise StorageUnavailable(self._database.url, f"{_NOT_KNOWN}: {error}") from error
             raise

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from sqlalchemy.engine.interfaces import DBAPICursor
+
 from flowbook.clock import Clock
+from flowbook.exceptions import NewerSchema, NotALogbook
+from flowbook.persistence.backend import FlowSummary, Query
+from flowbook.persistence.finding import DAMAGED
 from flowbook.persistence.inspection import Finding, Inspectable, Level, SchemaVersions
 from flowbook.persistence.sql.database import Database
 from flowbook.persistence.sql.names import unquoted
+from flowbook.persistence.sql.queries import UNREADABLE, finding, summary_of
 from flowbook.persistence.sql.schema import script_of_upgrade
+from flowbook.persistence.sql.statements import Statements
 from flowbook.persistence.sql.tables import OF_ONE_CLAIM, REVISIONS
 
 _BESIDE: Final = ("-wal", "-shm", "-journal", ".lock")
@@ -33,6 +42,7 @@ class OfDatabase:
     """What a backend on a `Database` tells of it; reads only."""
 
     _database: Database
+    _statements: Statements
     _clock: Clock
 
     def schema_versions(self) -> SchemaVersions:
@@ -48,9 +58,29 @@ class OfDatabase:
         """Yield what this kind of database tells of its health, and of a server whether its clock goes as ours."""
         if isinstance(self._database, Inspectable):
             yield from self._database.inspect()
-        told = self._database.look(self._database.now)
-        if told is not None:
-            yield _of_clocks(told - self._clock.now(), self._database.url)
+        now, runs = self._database.look(self._now_and_runs) or (None, ())
+        if now is not None:
+            yield _of_clocks(now - self._clock.now(), self._database.url)
+        yield from _of_runs(runs)
+
+    def _now_and_runs(self, cursor: DBAPICursor) -> tuple[float | None, Sequence[FlowSummary]]:
+        now = self._database.now(cursor)
+        with suppress(NewerSchema, NotALogbook):  # which looking at the schema tells
+            if self._database.revision_seen_by(cursor) == REVISIONS[-1]:
+                cursor.execute(*self._statements.once(finding(Query())))
+                return now, [summary_of(row, self._database.url) for row in cursor.fetchall()]
+        return now, ()
+
+
+def _of_runs(runs: Iterable[FlowSummary]) -> Iterator[Finding]:
+    """Yield which runs cannot be told in a list, and of which it cannot be told who has claimed them."""
+    for run in runs:
+        if run.state == DAMAGED:
+            fix = "resuming it mends this, unless its records are damaged too: then restore a copy"
+            yield Finding(Level.FAIL, "its row in the list of runs is damaged", f"run {run.flow}", fix)
+        elif run.owner == UNREADABLE:
+            fix = f"see that nobody works on it, then: flowbook resume {shlex.quote(run.flow)} --take-over"
+            yield Finding(Level.FAIL, "who has claimed it cannot be read", f"run {run.flow}", fix)
 
 
 def _of_clocks(ahead_s: float, url: str) -> Finding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
@@ -24,10 +24,14 @@ from sqlalchemy import (
 
 from flowbook.exceptions import Damaged
 from flowbook.persistence.backend import FlowRecords, FlowSummary, Query
+from flowbook.persistence.finding import DAMAGED
 from flowbook.persistence.owners import Owner
 from flowbook.persistence.sql.names import name_of, quoted
 from flowbook.persistence.sql.tables import APPENDED, CLAIMS, FLOWS, RECORDS, REQUESTS
 from flowbook.persistence.texts import row_of
+
+UNREADABLE: Final = Owner("unreadable", "", "", 0, 0, 0)
+"""Stands in a summary for an owner that cannot be read, and may live."""
 
 _KEPT, _APPENDED = 0, 1
 
@@ -35,6 +39,8 @@ _KEPT, _APPENDED = 0, 1
 def finding(query: Query) -> Select[Any]:
     """Return the statement of `Backend.find`."""
     wanted = [column == quoted(value) for column, value in _equal(query) if value is not None]
+    if query.prefix:  # where there is none, SQLite would look at all of them rather than take the newest
+        wanted.append(_begins(query.prefix))
     if query.flow is not None:
         wanted.append(FLOWS.c.claim == f"flow:{quoted(query.flow)}")
     if query.states:
@@ -46,7 +52,7 @@ def finding(query: Query) -> Select[Any]:
     claims = CLAIMS.c.owner, CLAIMS.c.since
     statement = select(*FLOWS.columns, *claims).outerjoin(CLAIMS, CLAIMS.c.claim == FLOWS.c.claim)
     newest_first = FLOWS.c.created_at.desc(), FLOWS.c.claim
-    return statement.where(_begins(query.prefix), *wanted).order_by(*newest_first).limit(query.limit)
+    return statement.where(*wanted).order_by(*newest_first).limit(query.limit)
 
 
 def _equal(query: Query) -> Iterable[tuple[ColumnElement[str], str | None]]:
@@ -67,15 +73,23 @@ def _beyond(text: str) -> str:
 
 
 def summary_of(row: Sequence[Any], url: str) -> FlowSummary:
-    """Return a flow's summary from a row that `finding` found. Raises Damaged."""
+    """Return a flow's summary from a row that `finding` found; what cannot be read is ``DAMAGED``."""
     claim, book, name, state, created_at, updated_at, atoms, owner, since = row
     try:
         flow = name_of(claim).removeprefix("flow:")
         names = name_of(book), name_of(name), name_of(state)
         facts = float(created_at), float(updated_at), int(atoms)
-        return FlowSummary(flow, *names, *facts, owner_of(owner, url, claim) if owner else None, since)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise Damaged(url, f"the summary of {claim!r}: {error}") from error
+        owned = (None, None) if owner is None else (_owner_told(owner, url, claim), float(since))
+        return FlowSummary(flow, *names, *facts, *owned)
+    except (AttributeError, OverflowError, TypeError, ValueError):
+        return FlowSummary(_readable(claim).removeprefix("flow:"), "", "", DAMAGED, 0.0, 0.0, 0)
+
+
+def _readable(claim: Any) -> str:  # whatever a driver returns
+    try:
+        return name_of(claim)
+    except (AttributeError, TypeError, ValueError):
+        return str(claim)
 
 
 def owner_of(text: Any, url: str, claim: str) -> Owner:
@@ -84,6 +98,13 @@ def owner_of(text: Any, url: str, claim: str) -> Owner:
         return Owner.from_row(json.loads(text))
     except (TypeError, ValueError, RecursionError) as error:
         raise Damaged(url, f"the owner of {claim!r}: {error}") from error
+
+
+def _owner_told(text: Any, url: str, claim: str) -> Owner:
+    try:
+        return owner_of(text, url, claim)
+    except Damaged:
+        return UNREADABLE
 
 
 def loading(kinds: Sequence[str] | None) -> CompoundSelect[Any]:
@@ -125,10 +146,13 @@ def records_of(flow: str, found: list[Any], kinds: Sequence[str] | None, url: st
     found.sort(key=itemgetter(0, 1))
     names: dict[str, str] = {}
     for table, _, kind, key, data in found:
-        name = names.get(kind)
-        if name is None:
-            name = names[kind] = name_of(kind)
-        key = name_of(key)
+        try:
+            name = names.get(kind)
+            if name is None:
+                name = names[kind] = name_of(kind)
+            key = name_of(key)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise Damaged(url, f"{kind} {key!r} of run {flow!r}: its name is not readable: {error}") from error
         row = row_of(data, url, name, key)
         if table == _KEPT:
             rows.setdefault(name, {})[key] = row

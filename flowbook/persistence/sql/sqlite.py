@@ -100,7 +100,15 @@ class SqliteDatabase(Database):
         if not self.is_open and not os.path.exists(self.path):
             self._check_directory()
             return []
-        return super().read(text, values)
+        try:
+            return super().read(text, values)
+        except Damaged:  # of one text perhaps, and the others are sound
+            connection: Any = self.session().connection
+            connection.text_factory = _text_or_bytes
+            try:
+                return super().read(text, values)
+            finally:
+                connection.text_factory = str
 
     def prepare(self) -> None:
         """Make the file if there is none, choose its journal, and see to its schema."""
@@ -150,7 +158,12 @@ class SqliteDatabase(Database):
         if not os.path.exists(self.path):
             self._check_directory()
             return None
-        return super().look(work)
+
+        def looked(cursor: Any) -> _Result:  # of sqlite3
+            cursor.connection.text_factory = _text_or_bytes
+            return work(cursor)
+
+        return super().look(looked)
 
     def inspect(self) -> Iterator[Finding]:
         """Yield what the file, its directory and SQLite's own check tell."""
@@ -192,6 +205,14 @@ class SqliteDatabase(Database):
         """Return what an error of SQLite, of the operating system or of SQLAlchemy means."""
         cause = error.orig if isinstance(error, DBAPIError) else error
         return meaning_of(cause, self.url) if isinstance(cause, sqlite3.Error | OSError) else error
+
+
+def _text_or_bytes(data: bytes) -> str | bytes:
+    """Return a stored text, or its bytes where they are no text: the record that they are of can be named then."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
 
 
 def _identity(path: str) -> tuple[int, int]:

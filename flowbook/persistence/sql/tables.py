@@ -26,7 +26,7 @@ from sqlalchemy import (
     insert,
 )
 
-REVISIONS: Final = ("0001",)
+REVISIONS: Final = ("0001", "0002")
 """The schema's revisions, oldest first: the names of the modules under ``migrations/versions``."""
 
 NAME_LIMIT_BYTES: Final = 1000
@@ -83,11 +83,13 @@ FLOWS: Final = Table(
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
     Column("atoms", BigInteger, nullable=False),
-    Index("ix_flows_created_at", "created_at"),
-    Index("ix_flows_book", "book", "created_at"),
-    Index("ix_flows_name", "name", "created_at"),
-    Index("ix_flows_state", "state", "created_at"),
 )
+
+_NEWEST_FIRST = FLOWS.c.created_at.desc()  # InnoDB adds the claim, going up: so equally old ones come by id
+Index("ix_flows_newest", _NEWEST_FIRST)
+Index("ix_flows_newest_of_book", FLOWS.c.book, _NEWEST_FIRST)
+Index("ix_flows_newest_of_name", FLOWS.c.name, _NEWEST_FIRST)
+Index("ix_flows_newest_of_state", FLOWS.c.state, _NEWEST_FIRST)
 
 RECORDS: Final = Table(
     "records",

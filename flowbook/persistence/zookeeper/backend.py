@@ -12,25 +12,22 @@ from flowbook.clock import Clock, SystemClock, to_text
 from flowbook.exceptions import FlowOwned, NotFound, OwnershipLost, StorageBusy
 from flowbook.persistence.backend import Backend, Claim, Fence, FlowRecords, FlowSummary, Query, Request
 from flowbook.persistence.changes import Change, Put, Row
-from flowbook.persistence.finding import chosen
+from flowbook.persistence.contents import changes_text
+from flowbook.persistence.finding import DAMAGED, chosen
 from flowbook.persistence.inspection import Finding, SchemaVersions
 from flowbook.persistence.options import Options
 from flowbook.persistence.owners import Owner, current_owner, lives_by_pid
 from flowbook.persistence.texts import text_of
 from flowbook.persistence.zookeeper.address import address_of
-from flowbook.persistence.zookeeper.asking import Op, get, refusal_in, sync
+from flowbook.persistence.zookeeper.asking import Op, refusal_in, sync
 from flowbook.persistence.zookeeper.connection import Connection, ReplyLost
-from flowbook.persistence.zookeeper.contents import changes_text
 from flowbook.persistence.zookeeper.head import FORMAT, Head, head_in
 from flowbook.persistence.zookeeper.inspecting import findings_in
 from flowbook.persistence.zookeeper.names import FLOWS, KEYS, quoted, unquoted
 from flowbook.persistence.zookeeper.records import read
 from flowbook.persistence.zookeeper.root import Root
-from flowbook.persistence.zookeeper.space import LEASE, OWNER, Space, Standing, is_there, new_token
+from flowbook.persistence.zookeeper.space import LEASE, OWNER, Space, Standing, new_token
 from flowbook.persistence.zookeeper.writer import Text, Writer, Writers
-
-DAMAGED: Final = "DAMAGED"
-"""The state that is told of a flow whose head cannot be read."""
 
 _NEAR_NAMES: Final = 100
 
@@ -99,9 +96,9 @@ class ZookeeperBackend(Backend):
         self._connection.ask([sync(way)])
         flows = {name: unquoted(name) for name in self._root.flows()}
         names = [name for name, flow in flows.items() if flow is None or flow.startswith(prefix)]
-        found = self._connection.ask([get(f"{way}/{name}") for name in names])
-        for name, answer in zip(names, found, strict=True):
-            summary = _summary(name, flows[name], answer[0]) if is_there(answer) else None
+        found = self._connection.read([f"{way}/{name}" for name in names])
+        for name, data in zip(names, found, strict=True):
+            summary = None if data is None else _summary(name, flows[name], data)
             if summary is not None:
                 yield summary
 

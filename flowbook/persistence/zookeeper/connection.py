@@ -13,6 +13,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from kazoo.client import KazooClient
@@ -31,6 +32,7 @@ from kazoo.exceptions import (
     SessionExpiredError,
     SessionMovedError,
     ThrottledOpError,
+    UnimplementedError,
 )
 from kazoo.handlers.threading import KazooTimeoutError, SequentialThreadingHandler
 from kazoo.protocol.states import KazooState
@@ -39,16 +41,23 @@ from kazoo.security import make_acl
 
 from flowbook.exceptions import StorageError, StorageFull, StorageUnavailable
 from flowbook.persistence.zookeeper.address import Address
-from flowbook.persistence.zookeeper.asking import Op, Request, all_of, refusal_in
+from flowbook.persistence.zookeeper.asking import Op, Request, all_of, get, refusal_in
+from flowbook.persistence.zookeeper.reading import get_all
 
 WINDOW: Final = 200
 """So many requests are under way at once; a server keeps the answers to all of them in memory."""
 
+_READ_BY_ONE: Final = 100
+_READING: Final = 4
 _PAUSE_S: Final = 0.02
 _RECONNECT_MAX_S: Final = 0.5
 _SERVERS_MIN: Final = 3
-_ANSWERS: Final = (NoNodeError, NodeExistsError, BadVersionError, NotEmptyError)
+_ANSWERS: Final = (NoNodeError, NodeExistsError, BadVersionError, NotEmptyError, UnimplementedError)
 _PASSING: Final = (ConnectionLoss, OperationTimeoutError, SessionExpiredError, SessionMovedError, ThrottledOpError)
+
+
+class NoAnswer(StorageUnavailable):
+    """A server has said nothing until the deadline to what it was asked."""
 
 
 class ReplyLost(Exception):
@@ -62,6 +71,7 @@ class Connection:
         self.address = address
         self.losses = 0
         self.made = 0
+        self._reads_many: bool | None = None
         self._words = _LastWords()
         self._forget()
         _all.add(self)
@@ -169,6 +179,21 @@ class Connection:
             answers += self._insist(requests[start : start + window])
         return answers
 
+    def read(self, paths: Sequence[str]) -> list[bytes | None]:
+        """Return what is in each of some small znodes, None where there is none; many are read by one request."""
+        batches = [paths[start : start + _READ_BY_ONE] for start in range(0, len(paths), _READ_BY_ONE)]
+        if batches and self._reads_many is None:  # a server before 3.6 hangs up after it has said no
+            (first,) = self.ask([get_all(batches[0])])
+            self._reads_many = not isinstance(first, UnimplementedError)
+        if self._reads_many:
+            found = list(chain.from_iterable(self.ask(list(map(get_all, batches)), window=_READING)))
+        else:
+            found = [one if isinstance(one, Exception) else one[0] for one in self.ask(list(map(get, paths)))]
+        for answer in found:
+            if isinstance(answer, Exception) and not isinstance(answer, NoNodeError):
+                raise self._meaning_of(answer) from answer
+        return [None if isinstance(answer, Exception) else answer for answer in found]
+
     def _insist(self, requests: Sequence[Request]) -> list[Any]:
         deadline = self.deadline()
         while True:
@@ -197,11 +222,11 @@ class Connection:
     def multi(self, ops: Sequence[Op], deadline: float) -> list[Any]:
         """Do all of ``ops`` or nothing, and return their answers: errors when nothing was done.
 
-        Asked once only. Raises ReplyLost, and StorageUnavailable at the deadline.
+        Asked once only. Raises ReplyLost, also at the deadline, and StorageUnavailable when there was nobody to ask.
         """
         try:
             (answers,) = self._asked([all_of(ops)], deadline)
-        except _PASSING as error:
+        except (*_PASSING, NoAnswer) as error:
             raise ReplyLost from error
         refusal = refusal_in(answers)
         if refusal is not None and not isinstance(refusal[1], _ANSWERS):
@@ -212,7 +237,7 @@ class Connection:
         url = self.address.url
         match error:
             case KazooTimeoutError():
-                return StorageUnavailable(url, self._words.last or "no server answered in time")
+                return NoAnswer(url, self._words.last or "no server answered in time")
             case AuthFailedError() | SessionClosedRequireSaslError():
                 return StorageUnavailable(url, "ZooKeeper refuses this user or password")
             case NoAuthError():

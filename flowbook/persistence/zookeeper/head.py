@@ -7,12 +7,13 @@ try to follow one version, one wins. What lies behind the commits that it counts
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from flowbook.exceptions import TooLarge
 from flowbook.persistence.backend import FlowSummary
-from flowbook.persistence.changes import Row
+from flowbook.persistence.changes import Change, Delete, Put, Row
 from flowbook.persistence.owners import Owner
 from flowbook.persistence.zookeeper.sealing import document_in, sealed
 
@@ -111,3 +112,19 @@ def head_in(data: bytes, place: str, key: str | None) -> Head:
 
 def _is_time(value: object) -> bool:
     return type(value) in (int, float) and 0 <= value <= LAST_TIME  # type: ignore[operator]
+
+
+def flow_row_after(changes: Iterable[Change], before: Row | None) -> Row | None:
+    """Return what is told of a flow after these changes, if ``before`` was told of it: its newest ``flow`` record."""
+    row = before
+    for change in changes:
+        if change.kind == "flow":
+            if isinstance(change, Put):
+                row = {field: change.row[field] for field in SUMMARY if field in change.row}
+            elif isinstance(change, Delete):
+                row = None
+    return row
+
+
+SUMMARY: Final = ("book", "name", "state", "created_at", "updated_at", "atoms")
+"""The fields of a ``flow`` record that are told without reading all records."""

@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
 from flowbook.exceptions import NotPossible, TooLarge
+from flowbook.persistence.contents import name_text
 
 DEFAULT_ROOT: Final = "/flowbook"
 KEYS: Final = "keys"
@@ -34,7 +35,11 @@ def root_of(path: str, url: str) -> str:
 
 
 def place_of(key: str) -> str:
-    """Return where a key is kept, seen from the root: ``flow:r1`` is kept at ``keys/flow/r1``. Raises TooLarge."""
+    """Return where a key is kept, seen from the root: ``flow:r1`` is kept at ``keys/flow/r1``.
+
+    Raises TooLarge, and EncodeError for a key that the JSON in its head would not bring back.
+    """
+    name_text(key)
     kind, _, name = key.partition(":")
     place = f"{KEYS}/{quoted(kind)}/{quoted(name)}"
     if len(place) > LONGEST:

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from kazoo.exceptions import NoNodeError
 
+from flowbook.persistence.contents import Contents, changes_in
 from flowbook.persistence.zookeeper.asking import Op, create, get
 from flowbook.persistence.zookeeper.connection import WINDOW
-from flowbook.persistence.zookeeper.contents import Contents, changes_in
 from flowbook.persistence.zookeeper.head import Base, Head
 from flowbook.persistence.zookeeper.sealing import document_in, sealed, unsealed
 from flowbook.persistence.zookeeper.space import Space

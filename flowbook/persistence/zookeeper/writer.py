@@ -16,10 +16,10 @@ from kazoo.exceptions import NodeExistsError, NoNodeError
 from flowbook.exceptions import Damaged, OwnershipLost, StorageBusy, StorageUnavailable
 from flowbook.persistence.backend import Claim, Fence, Request
 from flowbook.persistence.changes import Change, Delete
+from flowbook.persistence.contents import change_text
 from flowbook.persistence.zookeeper.asking import Op, refusal_in
 from flowbook.persistence.zookeeper.connection import Connection, ReplyLost
-from flowbook.persistence.zookeeper.contents import flow_row_after
-from flowbook.persistence.zookeeper.head import Base, Head
+from flowbook.persistence.zookeeper.head import Base, Head, flow_row_after
 from flowbook.persistence.zookeeper.records import Gone, commit_op, records_of, token_of, write_parts
 from flowbook.persistence.zookeeper.space import OWNER, REQUESTS, Space, new_token
 
@@ -151,7 +151,7 @@ class Writer:
         Raises Gone and Damaged.
         """
         contents, names = records_of(self.space, head)
-        changes = contents.changes()
+        changes = [change_text(change, None) for change in contents.changes()]
         token = new_token()
         try:
             parts = write_parts(self.space, f"[{','.join(changes)}]".encode(), token) if changes else 0
@@ -210,9 +210,10 @@ class Writer:
         """Set the head that ``step`` makes of the newest one, with all that belongs to it, or nothing; return it.
 
         ``deletions`` are done too, where there is something to delete. A step whose reply was lost is looked up before
-        it is tried again. Raises OwnershipLost, StorageBusy and StorageUnavailable.
+        it is tried again, and also when the deadline is over. Raises OwnershipLost, StorageBusy and StorageUnavailable.
         """
         deadline, left, unsure = self._connection.deadline(), list(deletions), None
+        url = self._connection.address.url
         while True:
             seen = self._seen or self.space.head()
             self._seen = None
@@ -221,19 +222,19 @@ class Writer:
                 return unsure
             if seen is None or seen[0].epoch != claim.epoch:
                 raise self._lost(claim)
+            if unsure is not None and time.monotonic() > deadline:
+                raise StorageUnavailable(url, "the answers of the servers are lost")
             new, ops = step(seen[0])
             try:
                 version = self._tried(claim, new, seen[1], ops, left, deadline)
-            except ReplyLost as error:
+            except ReplyLost:
                 unsure = new
-                if time.monotonic() > deadline:
-                    raise StorageUnavailable(self._connection.address.url, "its replies are lost") from error
                 continue
             if version is not None:
                 self._seen = new, version
                 return new
             if time.monotonic() > deadline:
-                raise StorageBusy(self._connection.address.url, f"others change {self.space.path} all the time")
+                raise StorageBusy(url, f"others change {self.space.path} all the time")
 
     def _took_place(self, new: Head, seen: Head) -> bool:
         """Return whether ``new`` was once the head: it is now, or the commit that came with it counts."""

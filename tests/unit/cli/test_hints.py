@@ -52,7 +52,7 @@ def test_a_lost_claim_is_told_of_the_storage_and_not_of_the_file_of_the_flow() -
 @pytest.mark.parametrize(
     ("error", "end"),
     [
-        (FlowOwned("flow:r1", "there:1", "today"), "or take it over: --take-over"),
+        (FlowOwned("flow:r1", "there:1", "today"), "resume --wait; or take the run from it: --take-over"),
         (InputsChanged("r1", ["n"]), "or choose another --run-id"),
         (FlowChanged("r1", ["a is gone"]), "or start a new run under another --run-id"),
     ],

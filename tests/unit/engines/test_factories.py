@@ -178,7 +178,8 @@ def test_a_name_may_lead_to_a_flow_a_task_or_a_function() -> None:
         Factory("url_of", module=__name__, args=(Path(),)).build()
 
 
-def test_a_file_named_like_another_module_hides_nothing(tmp_path: Path) -> None:
+def test_a_file_named_like_another_module_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
     (tmp_path / "json.py").write_text("from flowbook import LinearFlow\nflow = LinearFlow('mine')\n")
     assert Factory("flow", path=str(tmp_path / "json.py")).build().name == "mine"
     assert "mine" not in vars(sys.modules["json"]).get("__file__", "")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import futurist
@@ -233,3 +236,21 @@ def test_what_was_not_committed_when_an_iterator_is_closed_has_not_happened(back
     assert backend.load("r").kind("flow")["r"]["state"] == "RUNNING"
     engine.run()
     assert backend.load("r").kind("flow")["r"]["state"] == "SUCCESS"
+
+
+@pytest.mark.parametrize("url", ["memory:", "sqlite:///runs.db", "dir:runs"])
+def test_a_program_that_leaves_a_run_half_done_ends(url: str, tmp_path: Path) -> None:
+    program = f"""
+from flowbook import LinearFlow, engines, task
+
+@task
+def a():
+    return 1
+
+steps = engines.load(LinearFlow("f").add(a), backend={url!r}, run_id="r").run_iter()
+print(next(steps))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, timeout=60, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "SCHEDULING\n", "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from multiprocessing import get_context
 from pathlib import Path
@@ -21,7 +22,7 @@ from flowbook.persistence.directory.lines import framed
 from flowbook.persistence.inspection import Level
 from flowbook.persistence.owners import current_owner
 from flowbook.testing.backend_samples import FLOW_ROW, begin, stranger
-from flowbook.testing.files import WrappedFiles
+from flowbook.testing.files import CountingFiles, WrappedFiles
 
 
 @pytest.fixture
@@ -35,7 +36,12 @@ def journals(backend: DirectoryBackend, flow: str = "f") -> list[str]:
 
 
 def documents(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in lines_of(path).decode().splitlines()]
+
+
+def lines_of(path: Path) -> bytes:
+    """Return a file without the room behind its last line."""
+    return path.read_bytes().rstrip(b"\n") + b"\n"
 
 
 # -- where it is --
@@ -176,12 +182,33 @@ def test_a_run_that_is_given_up_is_one_snapshot_without_what_is_gone(backend: Di
 def test_a_takeover_goes_on_from_what_it_found(backend: DirectoryBackend) -> None:
     first = backend.commit(begin(backend), [Put("atom", "a", {})])
     second = backend.claim("flow:f", stranger(), lease_s=60, take_over=True)
-    size = Path(backend.path, "flow/f", journals(backend)[0]).stat().st_size
+    size = len(lines_of(Path(backend.path, "flow/f", journals(backend)[0])))
     assert documents(Path(backend.path, "flow/f", journals(backend)[1]))[1]["base"] == {"epoch": 1, "size": size}
     with pytest.raises(OwnershipLost):
         backend.commit(first, [Put("atom", "stale", {})])
     backend.commit(second, [Put("atom", "b", {})])
     assert set(backend.load("f").kind("atom")) == {"a", "b"}
+
+
+def test_names_are_looked_for_when_some_have_come_or_gone(tmp_path: Path) -> None:
+    files = CountingFiles(LocalFiles())
+    with DirectoryBackend(f"dir:{tmp_path}/runs", files=files) as backend:
+        claim = begin(backend)
+        folder = Path(backend.path, "flow/f")
+        while time.time_ns() - folder.stat().st_ctime_ns < 150_000_000:
+            claim = backend.commit(claim, [Put("atom", "a", {})])
+        before = files.calls["is_at"]
+        for _ in range(5):
+            claim = backend.commit(claim, [Put("atom", "b", {})])
+        assert files.calls["is_at"] == before
+        backend.post("flow:f", {"do": "suspend"})
+        before = files.calls["is_at"]
+        claim = backend.commit(claim, [Put("atom", "c", {})])
+        assert files.calls["is_at"] == before + 2
+        with DirectoryBackend(f"dir:{tmp_path}/runs") as other:
+            other.claim("flow:f", stranger(), lease_s=60, take_over=True)
+            with pytest.raises(OwnershipLost):
+                backend.commit(claim, [Put("atom", "stale", {})])
 
 
 def test_what_a_stale_owner_appends_lies_behind_what_counts(backend: DirectoryBackend, tmp_path: Path) -> None:
@@ -193,14 +220,32 @@ def test_what_a_stale_owner_appends_lies_behind_what_counts(backend: DirectoryBa
         assert set(other.load("f").rows) == {"flow"}
 
 
+def test_lines_are_written_over_room_that_grows_with_them(backend: DirectoryBackend) -> None:
+    claim = begin(backend)
+    path = Path(backend.path, "flow/f", journals(backend)[0])
+    sizes = []
+    for number in range(1000):
+        claim = backend.commit(claim, [Put("atom", str(number), {"say": "x" * 200})])
+        sizes.append((path.stat().st_size, len(lines_of(path))))
+    assert len({size for size, _ in sizes}) < 16  # how often the file grew
+    assert all(size % 4096 == 0 and lines < size <= 2 * lines + 4096 for size, lines in sizes)
+    assert sizes[-1][0] - sizes[-1][1] <= 64 * 1024 + 4096
+    assert len(documents(path)) == 1000 + 3
+    backend.renew(claim, lease_s=0)
+    (snapshot,) = journals(backend)
+    data = Path(backend.path, "flow/f", snapshot).read_bytes()
+    assert data.endswith(b"}\n")  # nothing is ever added to it
+
+
 def test_a_torn_tail_is_left_out_and_cut_by_the_next_writer(backend: DirectoryBackend) -> None:
     claim = backend.commit(begin(backend), [Put("atom", "a", {})])
     path = Path(backend.path, "flow/f", journals(backend)[0])
-    whole = path.read_bytes()
-    path.write_bytes(whole + b'{"crc":"0123')
+    whole = lines_of(path)
+    path.write_bytes(whole + b'{"crc":"0123' + b"\n" * 100)
     assert set(backend.load("f").kind("atom")) == {"a"}
     backend.commit(claim, [Put("atom", "b", {})])
-    assert path.read_bytes().startswith(whole)
+    assert lines_of(path).startswith(whole)
+    assert b'"0123' not in path.read_bytes()
     assert set(backend.load("f").kind("atom")) == {"a", "b"}
 
 
@@ -242,10 +287,10 @@ def test_a_run_of_thousands_of_lines_is_summed_up_by_its_newest_flow_record(back
 def test_a_long_lease_is_not_written_down_at_each_renewal(backend: DirectoryBackend) -> None:
     claim = begin(backend)
     path = Path(backend.path, "flow/f", journals(backend)[0])
-    size = path.stat().st_size
+    lines = lines_of(path)
     for _ in range(5):
         backend.renew(claim, lease_s=60)
-    assert path.stat().st_size == size
+    assert lines_of(path) == lines
     backend.renew(claim, lease_s=600)
     assert documents(path)[-1]["lease_until"] > 0
 
@@ -304,8 +349,7 @@ def test_a_request_that_outlived_its_answer_is_not_heard_again(backend: Director
 def test_what_does_not_fit_behind_an_open_journal_is_named(backend: DirectoryBackend) -> None:
     claim = begin(backend)
     path = Path(backend.path, "flow/f", journals(backend)[0])
-    with path.open("ab") as file:
-        file.write(b"nonsense\nmore\n")
+    path.write_bytes(lines_of(path) + b"nonsense\nmore\n")
     for use in (lambda: backend.commit(claim, []), lambda: backend.renew(claim, lease_s=60)):
         with pytest.raises(Damaged):
             use()

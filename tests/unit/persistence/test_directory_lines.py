@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowbook.exceptions import Damaged, NewerSchema
-from flowbook.persistence.directory.journal import Base, Contents, Header, Reader, lease_document
-from flowbook.persistence.directory.lines import BrokenLine, Line, framed, is_torn, line_from, lines_in
+from flowbook.persistence.contents import Contents, changes_text
+from flowbook.persistence.directory.journal import Base, Header, Reader, commit_document, lease_document
+from flowbook.persistence.directory.lines import BrokenLine, Line, framed, is_room, is_torn, line_from, lines_in
 from flowbook.testing.backend_samples import stranger
 
 documents = st.lists(
@@ -82,7 +84,7 @@ def test_a_line_belongs_to_those_before_it(
 def test_the_tail_of_zeros_that_a_power_cut_leaves_is_torn() -> None:
     whole = file_of([{"a": 1}])
     assert read(whole + bytes(5000)) == [{"a": 1}]
-    assert is_torn(bytes(7), len(whole))
+    assert is_torn(bytes(7), len(whole), 0)
 
 
 def test_a_last_line_of_which_a_sector_was_never_written_is_torn() -> None:
@@ -100,6 +102,53 @@ def test_such_a_line_in_the_middle_is_broken() -> None:
     assert str(raised.value.at) in str(raised.value)
 
 
+rooms = st.integers(0, 3000).map(lambda size: b"\n" * size)
+
+
+@given(documents, rooms)
+def test_room_behind_the_last_line_says_nothing(documents: list[dict[str, Any]], room: bytes) -> None:
+    assert read(file_of(documents) + room) == documents
+    assert is_room(room)
+
+
+@given(documents, st.data())
+def test_a_line_that_was_begun_in_room_is_torn_wherever_it_ends(
+    documents: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    whole, room = file_of(documents), data.draw(rooms)
+    start = sum(map(len, whole.splitlines(keepends=True)[:-1]))
+    end = data.draw(st.integers(start, len(whole) - 2))
+    assert read(whole[:end] + room) == documents[:-1]
+
+
+@given(documents, st.data())
+def test_a_line_of_which_sectors_are_still_room_is_torn(documents: list[dict[str, Any]], data: st.DataObject) -> None:
+    whole = file_of([*documents, {"b": "x" * 3000}])
+    start = len(file_of(documents))
+    sectors = [(at, min(at + 512, len(whole) - 1)) for at in range(start - start % 512, len(whole) - 1, 512)]
+    altered = bytearray(whole + data.draw(rooms))
+    for at, end in data.draw(st.sets(st.sampled_from(sectors), min_size=1)):
+        altered[max(at, start) : end] = b"\n" * (end - max(at, start))
+    assert read(bytes(altered)) == documents
+
+
+@given(documents, st.data())
+def test_an_altered_bit_is_found_before_room(documents: list[dict[str, Any]], data: st.DataObject) -> None:
+    whole = bytearray(file_of(documents) + b"\n" * 600)
+    whole[data.draw(st.integers(0, len(whole) - 601))] ^= 1 << data.draw(st.integers(0, 7))
+    with pytest.raises(BrokenLine):
+        read(bytes(whole))
+
+
+@given(documents, st.data())
+def test_an_altered_bit_in_room_is_found_or_does_no_harm(documents: list[dict[str, Any]], data: st.DataObject) -> None:
+    lines = file_of(documents)
+    whole = bytearray(lines + b"\n" * 2000)
+    whole[data.draw(st.integers(len(lines), len(whole) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    with suppress(BrokenLine):
+        assert read(bytes(whole)) == documents
+
+
 @given(documents, st.data())
 def test_the_line_from_a_place_is_the_one_that_is_read_there(
     documents: list[dict[str, Any]], data: st.DataObject
@@ -110,6 +159,28 @@ def test_the_line_from_a_place_is_the_one_that_is_read_there(
     assert line_from(whole, start) == next(line for line in lines_in(whole) if line.end > start)
     torn = whole[: data.draw(st.integers(ends[-2] if len(ends) > 1 else 0, len(whole) - 1))]
     assert line_from(torn, ends[-2] if len(ends) > 1 else 0) is None
+
+
+def test_a_line_of_which_a_sector_was_written_in_part_is_torn() -> None:
+    whole = bytearray(file_of([{"a": 1}, {"b": "x" * 3000}]))
+    whole[1900:2048] = b"\n" * 148
+    assert read(bytes(whole)) == [{"a": 1}]
+
+
+def test_an_altered_line_that_ends_with_its_sector_is_broken() -> None:
+    first = {"a": "x" * (512 - len(file_of([{"a": "x" * 400}])) + 400)}
+    whole = bytearray(file_of([first, {"b": 1}]))
+    assert whole[511:513] == b"\n{"
+    whole[100] ^= 1
+    with pytest.raises(BrokenLine):
+        read(bytes(whole))
+
+
+def test_a_place_in_a_torn_tail_of_which_the_beginning_is_room_has_no_line() -> None:
+    whole = bytearray(file_of([{"a": 1}, {"b": "x" * 3000}]) + b"\n" * 500)
+    start = len(file_of([{"a": 1}]))
+    whole[start:1024] = b"\n" * (1024 - start)
+    assert line_from(bytes(whole), 1024) is None
 
 
 # -- journals --
@@ -257,21 +328,12 @@ def test_a_second_line_of_the_wrong_shape_is_damage(base: dict[str, Any]) -> Non
         reader().journal(journal(base, base=None), "epoch", 3)
 
 
-def test_records_are_what_all_changes_leave_behind() -> None:
-    contents = Contents()
-    contents.take([["put", "atom", "a", {"x": 1}], ["put", "atom", "b", {}], ["append", "attempt", "a", {"n": 1}]])
-    contents.take([["append", "attempt", "a", {"n": 2}], ["put", "atom", "a", {"x": 2}], ["delete", "atom", "b"]])
-    contents.take([["delete", "request", "7"], ["put", "flow", "f", {}]])
-    assert contents.rows == {"atom": {"a": {"x": 2}}, "flow": {"f": {}}}
-    assert contents.appended == {"attempt": {"a": [{"n": 1}, {"n": 2}]}}
-    assert contents.answered == {"7"}
-
-
 def test_a_summary_writes_all_records_anew_the_flow_first() -> None:
     changes = [["put", "atom", "a", {"é": "\ud800"}], ["append", "attempt", "a", {"n": 1}], ["put", "flow", "f", {}]]
     contents, again = Contents(), Contents()
     contents.take(changes)
-    data = file_of([json.loads(document) for document in contents.documents()])
+    texts = [commit_document(None, changes_text([change], None)) for change in contents.changes()]
+    data = file_of(list(map(json.loads, texts)))
     again.take(reader().changes(lines_in(data), "epoch"))
     assert (again.rows, again.appended) == (contents.rows, contents.appended)
     assert next(reader().changes(lines_in(data), "epoch"))[1] == "flow"

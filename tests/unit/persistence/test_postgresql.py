@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import closing
 from typing import Any
 
 import psycopg
 import pytest
 
+from crash.proxy import Link, Proxy
 from crash.sql_storages import Storage, storage_on
 from daemons.process import Daemon
-from flowbook.exceptions import Damaged, StorageBusy, StorageError, StorageFull, StorageUnavailable, TooLarge
+from flowbook.exceptions import (
+    Damaged,
+    OwnershipLost,
+    StorageBusy,
+    StorageError,
+    StorageFull,
+    StorageUnavailable,
+    TooLarge,
+)
 from flowbook.persistence import fetch
-from flowbook.persistence.changes import Put
+from flowbook.persistence.backend import Query
+from flowbook.persistence.changes import Append, Delete, Put
 from flowbook.persistence.sql.database import Disconnected
-from flowbook.testing.backend_samples import begin, stranger
+from flowbook.testing.backend_samples import FLOW_ROW, begin, stranger
 
 LIMIT = 2704
 
@@ -57,6 +68,40 @@ def test_schemas_do_not_see_each_other(storage: Storage, postgresql_server: Daem
     with storage.backend() as one, other.backend() as two:
         begin(one, "f")
         assert two.claim("flow:f", stranger(), lease_s=1).epoch == 1
+
+
+@pytest.mark.parametrize("count", [1, 3, 3000])
+def test_who_says_nothing_before_the_end_of_a_commit_is_thrown_out(count: int, storage: Storage) -> None:
+    def silent_until_another_has_it(link: Link, request: bytes) -> None:
+        threading.Event().wait(1.5)
+        with storage.backend() as heir:
+            heir.claim("flow:f", stranger(), lease_s=60, take_over=True)
+        link.server.sendall(request)
+
+    changes = [Put("atom", f"a{number}", {}) for number in range(count)]
+    with Proxy(storage.port) as proxy, closing(storage.backend(proxy, timeout_s=2)) as backend:
+        claim = begin(backend)
+        proxy.arm(silent_until_another_has_it, containing=storage.commit_request)
+        with pytest.raises(OwnershipLost):
+            backend.commit(claim, changes)
+        assert not proxy.is_armed
+        assert set(backend.load("f").rows) == {"flow"}
+
+
+def test_of_the_changes_of_one_record_the_last_one_counts(storage: Storage) -> None:
+    twice = [Put("atom", "a", {"n": 1}), Put("atom", "b", {"n": 2}), Put("atom", "a", {"n": 3})]
+    with storage.backend() as backend:
+        claim = backend.commit(begin(backend), [*twice, Put("flow", "f", {"name": "x"}), Put("flow", "f", FLOW_ROW)])
+        assert backend.load("f").rows["atom"] == {"a": {"n": 3}, "b": {"n": 2}}
+        assert [summary.name for summary in backend.find(Query())] == [FLOW_ROW["name"]]
+        backend.commit(claim, [*twice, Delete("atom", "a"), Put("atom", "a", {"n": 4})])
+        assert backend.load("f").rows["atom"] == {"a": {"n": 4}, "b": {"n": 2}}
+
+
+def test_what_is_appended_keeps_its_order(storage: Storage) -> None:
+    with storage.backend() as backend:
+        backend.commit(begin(backend), [Append("try", "a", {"n": number}) for number in range(2500)])
+        assert [row["n"] for row in backend.load("f").appended["try"]["a"]] == list(range(2500))
 
 
 def _isolation(cursor: Any) -> list[Any]:

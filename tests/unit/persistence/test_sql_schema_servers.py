@@ -13,16 +13,21 @@ from sqlalchemy import inspect as schema_of
 
 from crash.proxy import Link, Proxy
 from crash.sql_storages import KINDS, Storage, server_of, storage_on
+from daemons.databases import migrate_to
 from flowbook.exceptions import NewerSchema, NotALogbook, StorageUnavailable
 from flowbook.persistence import Query
+from flowbook.persistence.backend import Claim
 from flowbook.persistence.inspection import SchemaVersions
-from flowbook.persistence.sql.tables import METADATA, REVISIONS
+from flowbook.persistence.sql.tables import METADATA, REVISIONS, SCHEMA
 from flowbook.testing.backend_samples import begin, ids
 
 TABLE_OF_REVISIONS = (
     "CREATE TABLE flowbook_schema"
     " (version_num VARCHAR(32) NOT NULL, CONSTRAINT flowbook_schema_pkc PRIMARY KEY (version_num))"
 )
+OLDER = (None, "", *REVISIONS[:-1])
+"""From what a schema may have to be brought up to date: from nothing, and from every older revision."""
+
 SAMPLE = 3
 
 
@@ -60,24 +65,61 @@ def works(storage: Storage) -> bool:
         return ids(backend, Query()) == ["f"]
 
 
-def test_a_new_schema_a_migrated_one_and_one_made_by_hand_are_equal(storage: Storage, request: Any) -> None:
-    migrated, by_hand, by_hand_from_old = (storage_on(storage.kind, server_of(storage.kind, request)) for _ in range(3))
-    migrated.ask(TABLE_OF_REVISIONS)
-    by_hand_from_old.ask(TABLE_OF_REVISIONS)
-    for one, found in ((by_hand, None), (by_hand_from_old, "")):
+def prepared(kind: str, revision: str | None, request: pytest.FixtureRequest) -> Storage:
+    """Return a storage as an older flowbook left it: with this revision, "" before the first one; None for none."""
+    one = storage_on(kind, server_of(kind, request))
+    if revision is not None:
+        one.ask(TABLE_OF_REVISIONS)
+    if revision:
+        with closing(one.backend()) as backend:
+            migrate_to(revision, backend._database)
+    return one
+
+
+def test_a_new_schema_a_migrated_one_and_one_made_by_hand_are_equal(
+    storage: Storage, request: pytest.FixtureRequest
+) -> None:
+    migrated = [prepared(storage.kind, revision, request) for revision in OLDER[1:]]
+    by_hand = {revision: prepared(storage.kind, revision, request) for revision in OLDER}
+    for found, one in by_hand.items():
         with closing(one.backend()) as backend:
             assert backend.schema_versions() == SchemaVersions(found, REVISIONS[-1])
             script = backend.upgrade_script()
         execute_by_hand(one, script)
     structures = []
-    for one in (storage, migrated, by_hand, by_hand_from_old):
+    for one in (storage, *migrated, *by_hand.values()):
         assert works(one)
         with closing(one.backend()) as backend:
             assert backend.schema_versions() == SchemaVersions(REVISIONS[-1], REVISIONS[-1])
             assert backend.upgrade_script() == ""
         structures.append(structure_of(one))
     assert set(structures[0]) == set(METADATA.tables)
-    assert structures[1:] == structures[:1] * 3
+    assert all(structure == structures[0] for structure in structures)
+
+
+def test_the_runs_of_an_older_schema_are_there_after_the_upgrade(
+    storage: Storage, request: pytest.FixtureRequest
+) -> None:
+    for revision in OLDER[2:]:
+        old = prepared(storage.kind, revision, request)
+        with storage.backend() as backend:
+            begin(backend, f"of {revision}")
+        copy_rows(storage, old)
+        with old.backend() as backend:
+            assert backend.schema_versions() == SchemaVersions(REVISIONS[-1], REVISIONS[-1])
+            assert ids(backend, Query(limit=1)) == [f"of {revision}"]
+            backend.commit(Claim(f"flow:of {revision}", 1, 1), [])
+
+
+def copy_rows(source: Storage, target: Storage) -> None:
+    """Copy the rows of all tables but that of revisions."""
+    with closing(target.connect()) as connection, connection.cursor() as cursor:
+        for table in METADATA.tables.values():
+            if table is not SCHEMA:
+                marks = ", ".join(["%s"] * len(table.columns))
+                for row in source.ask(f"SELECT * FROM {table.name}"):
+                    cursor.execute(f"INSERT INTO {table.name} VALUES ({marks})", row)
+        connection.commit()
 
 
 def test_looking_at_a_schema_makes_nothing(storage: Storage) -> None:
@@ -113,26 +155,23 @@ def test_upgrading_can_be_repeated(storage: Storage) -> None:
     assert works(storage)
 
 
-@pytest.mark.parametrize("is_old", [False, True])
+@pytest.mark.parametrize("revision", OLDER)
 def test_making_the_schema_can_be_interrupted_at_any_statement(
-    is_old: bool, storage: Storage, request: Any, full: bool
+    revision: str | None, storage: Storage, request: pytest.FixtureRequest, full: bool
 ) -> None:
-    def prepared() -> Storage:
-        one = storage_on(storage.kind, server_of(storage.kind, request))
-        if is_old:
-            one.ask(TABLE_OF_REVISIONS)
-        return one
-
     with Proxy(storage.port) as proxy:
-        whole = prepared()
+        whole = prepared(storage.kind, revision, request)
         with whole.backend(proxy):
             pass
         expected, requests = structure_of(whole), proxy.requests - 2  # the last ones part, which may go unheard
         assert requests > 10
         for at in range(1, requests + 1) if full else random.Random(0).sample(range(1, requests + 1), SAMPLE):
-            one = prepared()
+            one = prepared(storage.kind, revision, request)
             proxy.arm(_done_and_cut, at=at)
-            with closing(one.backend(proxy)) as backend, suppress(StorageUnavailable):  # the last ones do not matter
+            with (
+                closing(one.backend(proxy, timeout_s=0)) as backend,
+                suppress(StorageUnavailable),
+            ):  # or it was the last
                 backend.open()
             assert not proxy.is_armed
             assert works(one), f"interrupted after request {at} of {requests}"
@@ -145,10 +184,11 @@ def _done_and_cut(link: Link, request: bytes) -> None:
     link.close()
 
 
-@pytest.mark.parametrize("is_old", [False, True])
-def test_several_may_open_a_new_database_at_once(is_old: bool, storage: Storage) -> None:
-    if is_old:
-        storage.ask(TABLE_OF_REVISIONS)
+@pytest.mark.parametrize("revision", OLDER)
+def test_several_may_open_a_new_or_an_older_database_at_once(
+    revision: str | None, storage: Storage, request: pytest.FixtureRequest
+) -> None:
+    storage = prepared(storage.kind, revision, request)
     barrier = threading.Barrier(4)
     troubles: list[BaseException] = []
 

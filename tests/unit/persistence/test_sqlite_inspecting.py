@@ -159,8 +159,8 @@ def test_an_index_that_does_not_fit_is_found(backend: SqliteBackend, path: Path)
     run_sql(
         path,
         "PRAGMA writable_schema=ON;"
-        "UPDATE sqlite_master SET sql = replace(sql, '(book, created_at)', '(name, created_at)')"
-        " WHERE name = 'ix_flows_book';",
+        "UPDATE sqlite_master SET sql = replace(sql, '(book, created_at DESC)', '(name, created_at DESC)')"
+        " WHERE name = 'ix_flows_newest_of_book';",
     )
     found = worse_than_ok(backend)
     assert {finding.level for finding in found} == {Level.FAIL}

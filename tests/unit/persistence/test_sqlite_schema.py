@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -12,8 +14,11 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine
 
+from daemons.databases import migrate_to
 from flowbook.exceptions import NewerSchema, NotALogbook
 from flowbook.persistence import Query
+from flowbook.persistence.backend import Claim
+from flowbook.persistence.inspection import SchemaVersions
 from flowbook.persistence.sql.backend import SqliteBackend
 from flowbook.persistence.sql.tables import METADATA, REVISIONS, SCHEMA
 from flowbook.testing.backend_samples import begin, ids
@@ -26,6 +31,23 @@ with fetch(sys.argv[1]) as backend:
     begin(backend)
 print("alembic" in sys.modules)
 """
+
+
+KILLED = """
+import sys
+sys.path[:] = sys.argv[3:]
+from crash.driving import crash_at_statement
+from flowbook.persistence import fetch
+count = crash_at_statement(int(sys.argv[2]))
+with fetch(sys.argv[1]):
+    pass
+sys.exit(count[0])
+"""
+
+OLDER = (None, "", *REVISIONS[:-1])
+"""From what a schema may have to be brought up to date: from nothing, and from every older revision."""
+
+SAMPLE = 2
 
 
 @pytest.fixture
@@ -50,16 +72,65 @@ def make_with_no_revision(path: Path) -> None:
     engine.dispose()
 
 
-def test_a_new_schema_and_a_migrated_one_are_equal(tmp_path: Path) -> None:
-    new, migrated = tmp_path / "new.db", tmp_path / "migrated.db"
-    make_with_no_revision(migrated)
-    for path in (new, migrated):
+def make(path: Path, revision: str | None) -> Path:
+    """Make a database as an older flowbook left it: with this revision, "" before the first one; None for none."""
+    if revision is not None:
+        make_with_no_revision(path)
+    if revision:
+        with closing(SqliteBackend(f"sqlite:///{path}")) as backend:
+            migrate_to(revision, backend._database)
+    return path
+
+
+def test_a_new_schema_a_migrated_one_and_one_made_by_hand_are_equal(tmp_path: Path) -> None:
+    paths = [make(tmp_path / f"from {revision}.db", revision) for revision in OLDER]
+    for revision in OLDER:
+        paths.append(make(tmp_path / f"by hand from {revision}.db", revision))
+        with closing(SqliteBackend(f"sqlite:///{paths[-1]}")) as backend:
+            assert backend.schema_versions() == SchemaVersions(revision, REVISIONS[-1])
+            script = backend.upgrade_script()
+        with closing(sqlite3.connect(paths[-1])) as connection:
+            connection.executescript(script)
+    for path in paths:
         with SqliteBackend(f"sqlite:///{path}") as backend:
             begin(backend)
             assert ids(backend, Query()) == ["f"]
-    assert schema_of(new) == schema_of(migrated)
-    for path in (new, migrated):
+            assert backend.upgrade_script() == ""
+        assert schema_of(path) == schema_of(paths[0])
         assert ask(path, "SELECT version_num FROM flowbook_schema") == [(REVISIONS[-1],)]
+
+
+@pytest.mark.parametrize("revision", OLDER[2:])
+def test_the_runs_of_an_older_schema_are_there_after_the_upgrade(revision: str, tmp_path: Path) -> None:
+    newest, old = tmp_path / "newest.db", make(tmp_path / "old.db", revision)
+    with SqliteBackend(f"sqlite:///{newest}") as backend:
+        begin(backend)
+    with closing(sqlite3.connect(old)) as connection, connection:
+        connection.execute("ATTACH DATABASE ? AS newest", (str(newest),))
+        for table in set(METADATA.tables) - {SCHEMA.name}:
+            connection.execute(f"INSERT INTO main.{table} SELECT * FROM newest.{table}")
+    with SqliteBackend(f"sqlite:///{old}") as backend:
+        assert backend.schema_versions() == SchemaVersions(REVISIONS[-1], REVISIONS[-1])
+        assert ids(backend, Query(limit=1)) == ["f"]
+        backend.commit(Claim("flow:f", 1, 1), [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("revision", OLDER)
+def test_making_the_schema_can_be_killed_at_any_statement(revision: str | None, tmp_path: Path, full: bool) -> None:
+    def killed(path: Path, at: int) -> int:
+        command = [sys.executable, "-c", KILLED, f"sqlite:///{path}", str(at), *sys.path]
+        return subprocess.run(command, capture_output=True, check=False).returncode
+
+    whole = make(tmp_path / "whole.db", revision)
+    statements = killed(whole, 0)
+    every = range(1, statements + 1)
+    for at in every if full else random.Random(str(revision)).sample(every, SAMPLE):
+        path = make(tmp_path / f"{at}.db", revision)
+        assert killed(path, at) == -signal.SIGKILL
+        with SqliteBackend(f"sqlite:///{path}") as backend:
+            begin(backend)
+        assert schema_of(path) == schema_of(whole)
 
 
 def test_the_migrations_lead_to_the_tables(path: Path) -> None:

@@ -7,13 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from flowbook.exceptions import EncodeError, NotPossible, TooLarge
-from flowbook.persistence.changes import Append, Delete, Put
+from flowbook.exceptions import NotPossible, TooLarge
 from flowbook.persistence.options import Options
 from flowbook.persistence.owners import current_owner
 from flowbook.persistence.zookeeper.address import Address, address_of
 from flowbook.persistence.zookeeper.backend import ZookeeperBackend
-from flowbook.persistence.zookeeper.contents import Contents, changes_in, changes_text
 from flowbook.persistence.zookeeper.head import Base, Head, OfNewerFormat, head_in
 from flowbook.persistence.zookeeper.names import place_of, quoted, unquoted
 from flowbook.persistence.zookeeper.sealing import document_in, sealed, unsealed
@@ -163,28 +161,3 @@ class TestHeads:
     def test_a_summary_is_not_made_of_something_else(self, row: dict[str, object]) -> None:
         with pytest.raises(ValueError, match="flow record"):
             Head("flow:f", 1, flow=row).summary("f")
-
-
-class TestChanges:
-    def test_records_are_what_all_changes_leave(self) -> None:
-        contents = Contents()
-        text = changes_text(
-            [Put("atom", "a", {"n": 1}), Append("try", "a", {}), Put("atom", "b", {}), Delete("atom", "a")], None
-        )
-        contents.take(changes_in(json.loads(text)))
-        assert contents.rows == {"atom": {"b": {}}}
-        again = Contents()
-        again.take(changes_in(json.loads(f"[{','.join(contents.changes())}]")))
-        assert (again.rows, again.appended) == (contents.rows, contents.appended)
-
-    @pytest.mark.parametrize(
-        "found",
-        [None, {}, [1], [[]], [["put", "k", "n"]], [["put", 1, "n", {}]], [["get", "k", "n"]], [[[], "k", "n"]]],
-    )
-    def test_what_says_no_changes_is_refused(self, found: object) -> None:
-        with pytest.raises(ValueError, match="no changes"):
-            changes_in(found)
-
-    def test_a_name_that_json_would_change_is_refused(self) -> None:
-        with pytest.raises(EncodeError):
-            changes_text([Put("atom", "\ud83d\udca9", {})], None)

@@ -153,3 +153,19 @@ def test_what_listeners_show_is_masked_before_it_is_cut() -> None:
     assert "***" in told
     assert "tiger" not in told
     assert "lily" not in told
+
+
+@pytest.mark.parametrize("document", [{"!bytes": "x"}, {"!bytes": "é"}, {"!secret": 7}, {"!secret": None}], ids=str)
+def test_what_no_codec_wrote_is_shown_as_unreadable(document: object) -> None:
+    assert shown_document(document) == {"!repr": "***"}
+
+
+def test_what_is_too_deep_to_be_looked_through_is_taken_for_a_secret() -> None:
+    remember(TEXT)
+    deep: object = "x"
+    for _ in range(2000):
+        deep = [deep]
+    text = f"{'[' * 2000}{json.dumps(TEXT)}{']' * 2000}"
+    assert shown_document(deep) == {"!repr": "***"}
+    assert is_in_clear(text)
+    assert masked_json(text) == '"***"'

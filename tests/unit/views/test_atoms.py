@@ -17,7 +17,7 @@ from flowbook.flows import LinearFlow, UnorderedFlow
 from flowbook.persistence import Backend, fetch
 from flowbook.persistence.changes import Put
 from flowbook.persistence.owners import current_owner
-from flowbook.views import AtomReport, narrowed, view_atom, view_run
+from flowbook.views import AtomReport, narrowed, recorded_ending, view_atom, view_run
 from flowbook.views.atoms import INPUT, atom_names
 
 
@@ -152,12 +152,13 @@ def test_an_atom_that_is_not_there_is_not_viewed(backend: Backend) -> None:
     assert caught.value.todo == "did you mean 'charge'?"
 
 
-def test_links_that_are_damaged_are_named() -> None:
+@pytest.mark.parametrize("links", [5, [3], [["reserve"]], [["reserve", ["greet"]]]])
+def test_links_that_are_damaged_are_named(links: object) -> None:
     backend = fetch("memory:?strict=true")
     run(backend)
     records = backend.load("r1")
     plan = unpack_plan(records.kind("plan")["plan"])
-    packed = base64.b64encode(zlib.compress(json.dumps({**plan, "edges": [3]}).encode())).decode()
+    packed = base64.b64encode(zlib.compress(json.dumps({**plan, "edges": links}).encode())).decode()
     claim = backend.claim("flow:r1", current_owner(), lease_s=30)
     backend.commit(
         claim,
@@ -165,6 +166,8 @@ def test_links_that_are_damaged_are_named() -> None:
     )
     with pytest.raises(Damaged, match="its links are not readable"):
         view_atom(backend, "r1", "greet")
+    with pytest.raises(Damaged, match="its links are not readable"):
+        recorded_ending(backend, "r1")
 
 
 def test_the_names_of_atoms_come_in_the_order_of_the_plan(backend: Backend) -> None:

@@ -101,7 +101,9 @@ def test_a_file_of_another_program_is_a_failure(path: Path) -> None:
     (check,) = bad(inspect_storage(fetch(f"sqlite:///{path}")))
     assert (check.area, check.level) == ("schema", Level.FAIL)
     assert "albums" in check.what
-    assert "name the file, directory or database of a logbook" in check.fix
+    assert check.fix == (
+        "name the file, directory or database of a logbook (in ZooKeeper the path), or an empty or new one"
+    )
 
 
 def test_a_url_that_makes_no_sense_is_an_error_and_no_finding(tmp_path: Path) -> None:
@@ -119,13 +121,34 @@ def test_a_claim_of_a_process_that_is_gone_is_told_with_what_ends_it(backend: Ba
     assert "none is needed" in check.fix
 
 
-def test_a_run_that_its_owner_left_in_the_middle_can_be_resumed() -> None:
-    backend = fetch("memory:")
-    run(LinearFlow("f").add(one), backend=backend, run_id="left")
-    claim = backend.claim("flow:left", replace(current_owner(), pid=2**22 + 1, lock=1), lease_s=60)
-    row = backend.load("left", ("flow",)).kind("flow")["left"]
-    backend.commit(claim, [Put("flow", "left", {**row, "state": "RUNNING"})])
-    assert [check.fix for check in bad(inspect_storage(backend))] == ["flowbook resume left"]
+def left_in_the_middle(backend: Backend, **fields: object) -> str:
+    """Leave a run as an owner does that is gone; return what is said to mend that."""
+    run(LinearFlow("f").add(one), backend=backend, run_id="it's")
+    claim = backend.claim("flow:it's", replace(current_owner(), pid=2**22 + 1, lock=1), lease_s=60)
+    row = backend.load("it's", ("flow",)).kind("flow")["it's"]
+    backend.commit(claim, [Put("flow", "it's", {**row, "state": "RUNNING", **fields})])
+    return [check.fix for check in bad(inspect_storage(backend))][-1]
+
+
+@pytest.mark.parametrize(("source", "allow"), [({"path": "/my flows.py"}, "'/my flows.py'"), ({}, "orders")])
+def test_a_run_that_its_owner_left_in_the_middle_can_be_resumed(source: dict[str, str], allow: str) -> None:
+    factory = {"name": "build", "module": "orders", "path": "", "digest": "", "args": [], "kwargs": {}, **source}
+    fix = left_in_the_middle(fetch("memory:"), factory=factory)
+    assert fix == f"flowbook resume 'it'\"'\"'s' --allow {allow}"
+
+
+def test_a_run_without_a_factory_is_continued_by_its_program() -> None:
+    assert left_in_the_middle(fetch("memory:")) == """run the program that began it again, with the run id "it's\""""
+
+
+def test_a_run_that_cannot_be_read_is_not_said_to_be_resumed(path: Path) -> None:
+    with fetch(f"sqlite:///{path}") as backend:
+        left_in_the_middle(backend)
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute("UPDATE records SET data = '{' WHERE kind = 'flow'")
+        damaged, claimed = bad(inspect_storage(backend))
+    assert damaged.level is Level.FAIL
+    assert claimed.fix == "see above what is wrong with its records"
 
 
 def test_a_run_from_the_future_tells_of_a_wrong_clock(backend: Backend) -> None:
