@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from flowbook.engines.context import Outcome
 from flowbook.engines.core.messages import Start
+from flowbook.engines.executors.errors import ClusterLost
 from flowbook.failure import Failure
 
 FLUSH_AFTER_S = 0.5
@@ -24,9 +25,14 @@ class Finished(NamedTuple):
     future: Future[Outcome]
 
     def outcome(self) -> Outcome:
-        """Return what the attempt gave. A KeyboardInterrupt in it is the user's and is raised: it stops the engine."""
+        """Return what the attempt gave. A KeyboardInterrupt in it is the user's and is raised: it stops the engine.
+
+        So does ClusterLost: nothing is known of the attempt, and no other could be run.
+        """
         try:
             outcome = self.future.result()
+        except ClusterLost:
+            raise
         except Exception as error:  # the executor's own trouble, or somebody else cancelled it
             return Outcome(failure=Failure.from_exception(error))
         if outcome.failure is not None and isinstance(outcome.failure.exception, KeyboardInterrupt):

@@ -9,6 +9,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 
 import futurist
 import pytest
+from distributed import Client, LocalCluster
 
 from flowbook.testing.executor_suite import ExecutorContract, FailingContract, RunningContract, StoppingContract
 
@@ -36,6 +37,15 @@ def futurists_threads() -> Iterator[Executor]:
 def processes() -> Iterator[Executor]:
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
         yield pool
+
+
+@pytest.fixture(scope="module")
+def dask_client() -> Iterator[Client]:
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
 
 
 class TestSerial(ExecutorContract):
@@ -79,3 +89,12 @@ class TestProcessesOfTheUser(RunningContract, FailingContract, StoppingContract)
     @pytest.fixture
     def executor(self, processes: Executor) -> Executor:
         return processes
+
+
+@pytest.mark.slow
+class TestDask(ExecutorContract):
+    """Over the workers of a client that is the user's: what is said of a cluster of our own has tests of its own."""
+
+    @pytest.fixture
+    def executor(self, dask_client: Client) -> Client:
+        return dask_client

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from functools import partial
 from multiprocessing.util import Finalize
@@ -13,7 +13,7 @@ from typing import Any
 from flowbook.atoms.base import Atom
 from flowbook.engines.context import Context, Outcome, Report
 from flowbook.engines.executors.errors import NotPicklable, WorkerLost
-from flowbook.engines.executors.pickling import pickled
+from flowbook.engines.executors.pickling import pickled, pickled_attempt
 from flowbook.engines.executors.threads import ThreadsExecutor
 from flowbook.engines.executors.worker import Worker, WorkerDied
 from flowbook.exceptions import NotPossible
@@ -130,15 +130,7 @@ _TODO_SYSTEM = "lower max_workers or free memory, then run it again: it continue
 
 
 def _job(name: str, call: Callable[..., Outcome], args: tuple[Any, ...], secrets: tuple[str, ...]) -> bytes:
-    """Return an attempt pickled. Raises NotPicklable, which names the argument that cannot be."""
-    try:
-        return pickled((call, args, secrets), f"the attempt of {name!r}", name="attempt")
-    except NotPicklable:
-        place = next((each.place for each in args if isinstance(each, Atom)), "")
-        for values in (each for each in args if isinstance(each, Mapping)):
-            for symbol, value in values.items():
-                pickled(value, f"argument {symbol!r} of {name!r}", name=symbol, place=place)
-        raise
+    return pickled_attempt((call, args, secrets), name, args)
 
 
 def _dismiss(workers: set[Worker]) -> None:

@@ -1,0 +1,154 @@
+"""Attempts run as tasks of dask: on a cluster of the run's own on this machine, or on one of the user's."""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from contextlib import ExitStack
+from tempfile import TemporaryDirectory
+from typing import Any, Final, Self
+
+from distributed import Client, LocalCluster
+
+from flowbook.atoms.base import Atom
+from flowbook.engines.context import Context, Outcome
+from flowbook.engines.executors.base import DEFAULT_WINDOW, ended
+from flowbook.engines.executors.dask_calls import Call, Calls, topic_of
+from flowbook.engines.executors.dask_worker import portable
+from flowbook.engines.executors.errors import ClusterLost, NotPicklable
+from flowbook.engines.executors.pickling import pickled, pickled_attempt
+from flowbook.engines.executors.worker import interrupts_held
+from flowbook.exceptions import NotPossible
+from flowbook.failure import Failure
+
+CLOSE_S: Final = 10.0
+"""How long a client and a cluster may take to close."""
+
+
+class DaskExecutor:
+    """Runs attempts on workers of dask: on ``max_workers`` processes of its own, by default one for each processor.
+
+    With a ``client`` it runs them on the workers of that, as many at a time as these have threads, or ``max_workers``;
+    the client stays the user's.
+    """
+
+    def __init__(self, max_workers: int | None = None, client: Client | None = None) -> None:
+        if client is not None:
+            _refuse_asynchronous(client)
+        self._is_own = client is None
+        self._client = client
+        self._calls: Calls | None = None
+        self._opened = ExitStack()
+        self._max_workers = max_workers
+        self._token = uuid.uuid4().hex
+        self._count = 0
+        self.window = max(DEFAULT_WINDOW, 2 * self._slots())
+
+    @classmethod
+    def at(cls, address: str, max_workers: int | None = None) -> Self:
+        """Return one that runs attempts on the workers of the scheduler at ``address`` (host and port).
+
+        Raises ClusterLost when it does not answer.
+        """
+        try:
+            client = Client(f"tcp://{address}", set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise ClusterLost(f"no dask scheduler answers at {address}", f"{type(error).__name__}: {error}") from error
+        made = cls(max_workers, client)
+        made._opened.callback(client.close, timeout=CLOSE_S)
+        return made
+
+    def check(self, atoms: Iterable[Atom]) -> None:
+        """Raise NotPicklable for the first atom that cannot be sent to a worker."""
+        for atom in atoms:
+            pickled(atom, f"atom {atom.name!r}", name=atom.name, place=atom.place, dumps=portable)
+
+    def submit(self, call: Callable[..., Outcome], /, *args: Any) -> Future[Outcome]:
+        """Queue ``call`` for the next free worker. Raises NotPossible and ClusterLost when nothing can be run."""
+        calls = self._calls or self._open()
+        context = next((each for each in args if isinstance(each, Context)), None)
+        self._count += 1
+        key = f"flowbook-{self._token}-{self._count}"
+        name, report = "a call", None
+        if context is not None:
+            key = f"{key}-{context.attempt}-{context.idempotency_key}"
+            name, report = context.atom, context.report
+        parcel = (key, name, topic_of(self._client), self._is_own, call, args)
+        try:
+            data = pickled_attempt(parcel, name, args, dumps=portable)
+        except NotPicklable as error:
+            return ended(Outcome(failure=Failure.from_exception(error)))
+        made = Call(key, name, data, report)
+        calls.put(made)
+        return made.future
+
+    def stop(self, future: Future[Outcome]) -> bool:
+        """End the worker that runs an attempt; return whether that can be done, which it can with workers of our own.
+
+        A thread of a worker cannot be stopped, and the workers of a cluster that is the user's do other work as well.
+        """
+        call = None if self._calls is None else self._calls.of(future)
+        if call is None or self._calls is None or not self._is_own:
+            return False
+        self._calls.stop(call)
+        return True
+
+    def shutdown(self) -> None:
+        """Cancel what is queued, wait for what runs, and end what was made: a cluster, a connection."""
+        if self._calls is not None:
+            self._calls.leave()
+        self._opened.close()
+
+    def _slots(self) -> int:
+        if self._max_workers is not None:
+            return self._max_workers
+        if self._client is None or self._is_own:
+            return os.cpu_count() or 1
+        return sum(self._client.nthreads().values())
+
+    def _open(self) -> Calls:
+        """Return what takes calls; the cluster of the run's own is started for the first."""
+        if self._client is None:
+            self._client = _started(self._slots(), self._opened)
+        if self._client.status not in ("running", "connecting"):
+            raise ClusterLost("the Client of dask that was given is closed")
+        self._calls = Calls(self._client, self._slots() if self._is_own else self._max_workers, ahead=self._is_own)
+        return self._calls
+
+
+def _refuse_asynchronous(client: Client) -> None:
+    if client.asynchronous:
+        todo = "make it without asynchronous=True, and run the engine in another thread than its loop's"
+        raise NotPossible(f"{client!r} is asynchronous: it cannot be waited for", todo=todo)
+
+
+def _started(workers: int, opened: ExitStack) -> Client:
+    """Return a client of a cluster that is made now and ends with ``opened``. Raises NotPossible.
+
+    Each worker has a second thread, in which an attempt waits for its turn. What its logs say below an error is left
+    out: a worker that was lost is told by dask with a warning, and is no trouble. Memory has no limit but the system's.
+    """
+    folder = opened.enter_context(TemporaryDirectory(prefix="flowbook-dask-"))
+    try:
+        with interrupts_held():  # what is started inherits it: Ctrl-C is for the engine, which lets workers end
+            cluster = opened.enter_context(
+                LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=2,
+                    processes=True,
+                    dashboard_address=None,
+                    memory_limit=0,
+                    local_directory=folder,
+                    silence_logs=logging.ERROR,
+                )
+            )
+            return opened.enter_context(Client(cluster, set_as_default=False))
+    except (OSError, RuntimeError, AssertionError) as error:
+        opened.close()
+        raise NotPossible("no dask cluster can be started here", why=f"{error}", todo=_TODO_MAIN) from error
+
+
+_TODO_MAIN = 'let the program run its flow below: if __name__ == "__main__":'
