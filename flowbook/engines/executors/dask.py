@@ -139,7 +139,8 @@ def _started(workers: int, opened: ExitStack) -> Client:
                     n_workers=workers,
                     threads_per_worker=2,
                     processes=True,
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",  # any free port: dask opens one also for no dashboard
+                    scheduler_kwargs={"dashboard": False},
                     memory_limit=0,
                     local_directory=folder,
                     silence_logs=logging.ERROR,

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import os
+import signal
 import threading
 import time
 from collections import deque
@@ -133,7 +135,7 @@ class Calls:
             return  # every worker has something, and many at a time cost dask less than one by one
         while self._waiting and len(calls) < room:
             call = self._waiting.popleft()
-            if call.turn or call.future.set_running_or_notify_cancel():
+            if not call.stopped and (call.turn or call.future.set_running_or_notify_cancel()):
                 calls.append(call)
         if calls:
             self._handed.update(calls)
@@ -189,11 +191,15 @@ class Calls:
 
     async def _stop(self, call: Call) -> None:
         call.stopped = True
-        with suppress(Exception):  # a connection ends where a worker does
+        try:
             if call.theirs is not None:
                 await self._client.cancel([call.theirs], force=True, asynchronous=True)  # it is not to run again
-            await self._client.run(stop_attempt, call.key, on_error="ignore")
-        call.end(CancelledError())
+            pids = await self._client.run(stop_attempt, call.key, on_error="ignore")
+            for pid in filter(None, pids.values()):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        finally:
+            call.end(CancelledError())
 
     async def _count(self) -> None:
         """Look how many threads there are: workers come and go."""

@@ -5,9 +5,10 @@ Attempts and outcomes are bytes to dask, so that it takes nothing in them for a 
 
 from __future__ import annotations
 
+import io
 import json
 import os
-import signal
+import pickle
 import threading
 import time
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from typing import Any, Final, NamedTuple
 import cloudpickle
 from distributed import get_worker
 
+from flowbook.atoms.task import FunctionTask, Task
 from flowbook.engines.context import Context, Outcome
 from flowbook.engines.executors.errors import NotPicklable
 from flowbook.engines.executors.pickling import by_reference, pickled, unpickled
@@ -32,6 +34,7 @@ TELL_EVERY_S: Final = 0.1
 _turn = threading.Lock()  # of the attempts that run alone in this process
 _changing = threading.Lock()
 _running = ""  # the key of the one that has its turn
+_is_doomed = False
 _stopped: set[str] = set()  # the keys of those that are not to begin
 
 
@@ -48,13 +51,24 @@ NO_TURN: Final = b""
 """What comes back of an attempt that was not begun, because another one took its time."""
 
 
+class _ByValue(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
+    def reducer_override(self, obj: Any) -> Any:  # typed so by pickle
+        if isinstance(obj, FunctionTask) and obj.__module__ == "__main__":
+            return Task.__reduce_ex__(obj, pickle.HIGHEST_PROTOCOL)  # whole: not the name that it has there
+        return super().reducer_override(obj)
+
+
 def portable(value: object) -> bytes:
     """Return ``value`` pickled. What cannot be imported, or only here, travels itself: ``__main__``'s, and lambdas."""
     try:
         data = by_reference(value)
     except Exception:  # whatever the classes of the caller raise
-        return bytes(cloudpickle.dumps(value))
-    return bytes(cloudpickle.dumps(value)) if b"__main__" in data else data
+        data = b"__main__"
+    if b"__main__" not in data:
+        return data
+    whole = io.BytesIO()
+    _ByValue(whole, pickle.HIGHEST_PROTOCOL).dump(value)
+    return whole.getvalue()
 
 
 def run_attempt(parcel: bytes) -> bytes:
@@ -70,22 +84,28 @@ def run_attempt(parcel: bytes) -> bytes:
     try:
         return _run(key, name, topic, call, args) if _begins(key) else NO_TURN
     finally:
-        _begins("")
+        _begins("")  # from here on none has
         _turn.release()
 
 
-def stop_attempt(key: str) -> None:
-    """End this process, if it runs that attempt; else see to it that it does not begin it."""
+def stop_attempt(key: str) -> int | None:
+    """Return the id of this process, if it runs that attempt: it begins no other, and is to be ended.
+
+    Else it will not begin that attempt, if it has it.
+    """
+    global _is_doomed
     with _changing:
-        if _running == key:
-            os.kill(os.getpid(), signal.SIGKILL)
         _stopped.add(key)
+        if _running != key:
+            return None
+        _is_doomed = True
+        return os.getpid()
 
 
 def _begins(key: str) -> bool:
     global _running
     with _changing:
-        if key in _stopped:
+        if _is_doomed or key in _stopped:
             return False
         _running = key
         return True
