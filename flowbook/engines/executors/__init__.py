@@ -22,9 +22,9 @@ def make(executor: Any, max_workers: int | None = None) -> Executor:  # a name, 
     """
     made: Executor
     if isinstance(executor, str):
-        name, _, address = executor.partition("://")
+        name, has_address, address = executor.partition("://")
         plugin = load_plugin(GROUP, name)
-        made = _at(plugin, name)(address, max_workers) if address else plugin(max_workers)
+        made = _at(plugin, name)(address, max_workers) if has_address else plugin(max_workers)
         return made
     distributed = sys.modules.get("distributed")  # not imported: then it is none of dask's
     if distributed is not None and isinstance(executor, distributed.Client):

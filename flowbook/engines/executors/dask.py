@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import ExitStack
 from tempfile import TemporaryDirectory
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from distributed import Client, LocalCluster
 
@@ -24,9 +24,6 @@ from flowbook.engines.executors.worker import interrupts_held
 from flowbook.exceptions import NotPossible
 from flowbook.failure import Failure
 
-CLOSE_S: Final = 10.0
-"""How long a client and a cluster may take to close."""
-
 
 class DaskExecutor:
     """Runs attempts on workers of dask: on ``max_workers`` processes of its own, by default one for each processor.
@@ -36,16 +33,15 @@ class DaskExecutor:
     """
 
     def __init__(self, max_workers: int | None = None, client: Client | None = None) -> None:
-        if client is not None:
-            _refuse_asynchronous(client)
         self._is_own = client is None
+        self._counts = client is not None and max_workers is None
         self._client = client
+        self._slots = max_workers or (os.cpu_count() or 1 if client is None else _threads_of(client))
+        self.window = max(DEFAULT_WINDOW, 2 * self._slots)
         self._calls: Calls | None = None
         self._opened = ExitStack()
-        self._max_workers = max_workers
         self._token = uuid.uuid4().hex
         self._count = 0
-        self.window = max(DEFAULT_WINDOW, 2 * self._slots())
 
     @classmethod
     def at(cls, address: str, max_workers: int | None = None) -> Self:
@@ -53,13 +49,16 @@ class DaskExecutor:
 
         Raises ClusterLost when it does not answer.
         """
-        try:
-            client = Client(f"tcp://{address}", set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise ClusterLost(f"no dask scheduler answers at {address}", f"{type(error).__name__}: {error}") from error
-        made = cls(max_workers, client)
-        made._opened.callback(client.close, timeout=CLOSE_S)
-        return made
+        with ExitStack() as opened:
+            try:
+                client = opened.enter_context(Client(f"tcp://{address}", set_as_default=False))
+            except (OSError, ValueError) as error:
+                raise ClusterLost(
+                    f"no dask scheduler answers at {address}", f"{type(error).__name__}: {error}"
+                ) from error
+            made = cls(max_workers, client)
+            made._opened = opened.pop_all()
+            return made
 
     def check(self, atoms: Iterable[Atom]) -> None:
         """Raise NotPicklable for the first atom that cannot be sent to a worker."""
@@ -98,38 +97,45 @@ class DaskExecutor:
 
     def shutdown(self) -> None:
         """Cancel what is queued, wait for what runs, and end what was made: a cluster, a connection."""
-        if self._calls is not None:
-            self._calls.leave()
-        self._opened.close()
-
-    def _slots(self) -> int:
-        if self._max_workers is not None:
-            return self._max_workers
-        if self._client is None or self._is_own:
-            return os.cpu_count() or 1
-        return sum(self._client.nthreads().values())
+        with self._opened:
+            if self._calls is not None:
+                self._calls.leave()
 
     def _open(self) -> Calls:
         """Return what takes calls; the cluster of the run's own is started for the first."""
         if self._client is None:
-            self._client = _started(self._slots(), self._opened)
-        if self._client.status not in ("running", "connecting"):
-            raise ClusterLost("the Client of dask that was given is closed")
-        self._calls = Calls(self._client, self._slots() if self._is_own else self._max_workers, ahead=self._is_own)
+            self._client = _started(self._slots, self._opened)
+        else:
+            _refuse(self._client)
+        self._calls = Calls(self._client, self._slots, counts=self._counts, ahead=self._is_own)
         return self._calls
 
 
-def _refuse_asynchronous(client: Client) -> None:
+def _refuse(client: Client) -> None:
+    """Raise NotPossible for a client that cannot be waited for, and ClusterLost for one that is closed."""
     if client.asynchronous:
         todo = "make it without asynchronous=True, and run the engine in another thread than its loop's"
         raise NotPossible(f"{client!r} is asynchronous: it cannot be waited for", todo=todo)
+    if client.status not in ("running", "connecting"):
+        raise ClusterLost("the Client of dask that was given is closed")
+
+
+def _threads_of(client: Client) -> int:
+    """Return how many threads the workers have, at least 1: some may come. Raises NotPossible and ClusterLost."""
+    _refuse(client)
+    try:
+        threads: int = sum(client.nthreads().values())
+    except OSError as error:
+        raise ClusterLost("the dask cluster does not answer", f"{type(error).__name__}: {error}") from error
+    return max(1, threads)
 
 
 def _started(workers: int, opened: ExitStack) -> Client:
     """Return a client of a cluster that is made now and ends with ``opened``. Raises NotPossible.
 
-    Each worker has a second thread, in which an attempt waits for its turn. What its logs say below an error is left
-    out: a worker that was lost is told by dask with a warning, and is no trouble. Memory has no limit but the system's.
+    Each worker has a second thread, in which an attempt waits for its turn. Logs are left out: dask tells of a worker
+    that was lost or took long to end, which is no trouble here; what is trouble is raised. Memory has no limit but the
+    system's.
     """
     folder = opened.enter_context(TemporaryDirectory(prefix="flowbook-dask-"))
     try:
@@ -143,7 +149,7 @@ def _started(workers: int, opened: ExitStack) -> Client:
                     scheduler_kwargs={"dashboard": False},
                     memory_limit=0,
                     local_directory=folder,
-                    silence_logs=logging.ERROR,
+                    silence_logs=logging.CRITICAL,
                 )
             )
             return opened.enter_context(Client(cluster, set_as_default=False))

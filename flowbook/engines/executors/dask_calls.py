@@ -12,9 +12,8 @@ import math
 import os
 import signal
 import threading
-import time
 from collections import deque
-from concurrent.futures import CancelledError, Future, InvalidStateError
+from concurrent.futures import CancelledError, Future, InvalidStateError, wait
 from contextlib import suppress
 from typing import Any, Final
 
@@ -55,13 +54,21 @@ class Call:
         self.theirs: Any = None  # dask's future
         self.turn = 0  # how often it was taken back
         self.stopped = False
+        self._changing = threading.Lock()
         if report is not None:
             _reports[key] = report
+
+    def begin(self) -> bool:
+        """Return whether it is to be handed over; then it cannot be cancelled any more."""
+        with self._changing:
+            if self.stopped or self.future.done():
+                return False
+            return self.future.running() or self.future.set_running_or_notify_cancel()
 
     def end(self, outcome: Outcome | BaseException) -> None:
         """End it, if it has not ended."""
         _reports.pop(self.key, None)
-        with suppress(InvalidStateError):
+        with self._changing, suppress(InvalidStateError):
             if isinstance(outcome, BaseException):
                 self.future.set_exception(outcome)
             else:
@@ -69,11 +76,14 @@ class Call:
 
 
 class Calls:
-    """The calls at one client. ``threads`` of them run at a time; None: as many as its workers have threads."""
+    """The calls at one client, of which ``threads`` run at a time.
 
-    def __init__(self, client: Client, threads: int | None, *, ahead: bool) -> None:
+    ``counts`` makes that as many as its workers have threads, whenever that changes; ``ahead`` hands some more over.
+    """
+
+    def __init__(self, client: Client, threads: int, *, counts: bool, ahead: bool) -> None:
         self._client = client
-        self._threads = threads
+        self._counts = counts
         self._ahead = ahead
         self._cluster = f"the dask cluster at {client.scheduler.address}"
         self._open: dict[Future[Outcome], Call] = {}
@@ -81,8 +91,8 @@ class Calls:
         self._handed: set[Call] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._seconds = math.inf  # what an attempt takes, by the latest
-        self._there = 1 if threads is None else threads
-        self._worker_seen_at = time.monotonic()
+        self._there = threads
+        self._looks = 0  # since a worker was seen
         self._counting = False
         self._left = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="flowbook dask", daemon=True)
@@ -106,11 +116,8 @@ class Calls:
 
     def leave(self) -> None:
         """Cancel what is queued, wait for what runs, and watch no more."""
-        for future in tuple(self._open):
-            future.cancel()
-        for future in tuple(self._open):
-            with suppress(Exception):
-                future.exception()
+        futures = tuple(self._open)
+        wait([future for future in futures if not future.cancel()])
         self._left.set()
         self._watcher.join()
 
@@ -135,7 +142,7 @@ class Calls:
             return  # every worker has something, and many at a time cost dask less than one by one
         while self._waiting and len(calls) < room:
             call = self._waiting.popleft()
-            if not call.stopped and (call.turn or call.future.set_running_or_notify_cancel()):
+            if call.begin():
                 calls.append(call)
         if calls:
             self._handed.update(calls)
@@ -210,8 +217,8 @@ class Calls:
         finally:
             self._counting = False
         if threads:
-            self._worker_seen_at = time.monotonic()
-            if self._threads is None:
+            self._looks = 0
+            if self._counts:
                 self._there = sum(threads.values())
                 self._hand_over()
 
@@ -222,14 +229,16 @@ class Calls:
             if self._client.status in ("closing", "closed"):
                 self.lose(f"the client of {self._cluster} was closed")
             elif not self._open:
-                self._worker_seen_at = time.monotonic()
+                self._looks = 0
             elif self._client.status == "running":
                 self._look_for_workers()
 
     def _look_for_workers(self) -> None:
+        """Ask for them, and give up where none was seen: looks are counted, since this process may have stood still."""
+        self._looks += 1
         patience_s = _patience_s()
-        if time.monotonic() - self._worker_seen_at > patience_s:
-            self.lose(f"{self._cluster} has had no worker for {patience_s:g} s")
+        if self._looks * WATCH_S > patience_s:
+            self.lose(f"{self._cluster} has shown no worker for {patience_s:g} s")
         elif not self._counting:
             self._counting = True
             self._client.loop.add_callback(self._count)
