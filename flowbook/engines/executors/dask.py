@@ -47,12 +47,15 @@ class DaskExecutor:
     def at(cls, address: str, max_workers: int | None = None) -> Self:
         """Return one that runs attempts on the workers of the scheduler at ``address`` (host and port).
 
-        Raises ClusterLost when it does not answer.
+        Raises NotPossible for what is no address, and ClusterLost when it does not answer.
         """
+        host, _, port = address.rpartition(":")
+        if not (host and port.isdigit()):
+            raise NotPossible(f"{address!r} is no host and port", todo='give both: executor="dask://10.0.0.1:8786"')
         with ExitStack() as opened:
             try:
-                client = opened.enter_context(Client(f"tcp://{address}", set_as_default=False))
-            except (OSError, ValueError) as error:
+                client = opened.enter_context(_Connection(f"tcp://{address}", set_as_default=False))
+            except OSError as error:
                 raise ClusterLost(
                     f"no dask scheduler answers at {address}", f"{type(error).__name__}: {error}"
                 ) from error
@@ -109,6 +112,21 @@ class DaskExecutor:
             _refuse(self._client)
         self._calls = Calls(self._client, self._slots, counts=self._counts, ahead=self._is_own)
         return self._calls
+
+
+class _Connection(Client):  # type: ignore[misc]  # it has too few types
+    """A client that closes when it cannot connect.
+
+    Dask leaves that to the garbage collector, which may close it in the thread of another client's loop that is
+    starting: the two then wait for each other until dask gives up, ten seconds later.
+    """
+
+    def __init__(self, address: str, **options: Any) -> None:
+        try:
+            super().__init__(address, **options)
+        except BaseException:
+            self.close()
+            raise
 
 
 def _refuse(client: Client) -> None:
