@@ -1,7 +1,8 @@
 """What executors add to the work: a fan of functions that compute, on our processes and threads and on bare pools.
 
 Each function computes for some milliseconds, the same steps everywhere. Pools are made, used and ended within the time
-that is measured. Cases are interleaved and medians shown. ``--help`` tells the options.
+that is measured; of dask, whose clusters take seconds to start, the time is that from the first result to the last.
+Cases are interleaved and medians shown. ``--help`` tells the options.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
-from flowbook import Task, UnorderedFlow, engines
+from distributed import Client, LocalCluster, as_completed
+
+from flowbook import Notice, Task, UnorderedFlow, engines
 
 
 class Compute(Task):
@@ -41,6 +44,8 @@ def compute(steps: int) -> int:
 
 def steps_of(milliseconds: float) -> int:
     """Return how many steps take so long here, at least."""
+    if not milliseconds:
+        return 0
     steps = 10_000
     least = min(_seconds(partial(compute, steps)) for _ in range(20))
     return round(steps * milliseconds / 1_000 / least)
@@ -67,6 +72,29 @@ def bare(make: Callable[[int], Executor], atoms: int, steps: int, workers: int) 
                 future.result()
 
     return _seconds(run)
+
+
+def ours_on_dask(atoms: int, steps: int, workers: int) -> float:
+    """Return the seconds from the first committed result to the last, on a cluster of the run's own."""
+    flow = UnorderedFlow("fan").add(*[Compute(f"t{i}", steps) for i in range(atoms)])
+    engine = engines.load(flow, engine="parallel", executor="dask", max_workers=workers)
+    times: list[float] = []
+
+    def note(_: Notice) -> None:
+        times.append(time.perf_counter())
+
+    engine.atom_notifier.register("SUCCESS", note)
+    engine.run()
+    return times[-1] - times[0]
+
+
+def bare_dask(atoms: int, steps: int, workers: int) -> float:
+    """Return the seconds from the first result of `Client.map` to the last, on a cluster like ours."""
+    options = {"threads_per_worker": 1, "dashboard_address": ":0", "memory_limit": 0}
+    with LocalCluster(n_workers=workers, **options) as cluster, Client(cluster) as client:
+        results = as_completed(client.map(compute, [steps] * atoms, pure=False), with_results=True)
+        times = [time.perf_counter() for _ in results]
+    return times[-1] - times[0]
 
 
 def _spawning(workers: int) -> Executor:
@@ -100,6 +128,8 @@ def cases() -> list[Case]:
         Case("bare processes, forked", partial(bare, _forking)),
         Case("threads", partial(ours, "threads"), "bare threads"),
         Case("bare threads", partial(bare, ThreadPoolExecutor)),
+        Case("dask", ours_on_dask, "bare dask (Client.map)"),
+        Case("bare dask (Client.map)", bare_dask),
     ]
 
 
@@ -107,13 +137,14 @@ def main() -> None:
     """Measure, and print a table (or, with --json, the figures)."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--atoms", type=int, default=200)
-    parser.add_argument("--milliseconds", type=float, default=10.0, help="of computing in each")
+    parser.add_argument("--milliseconds", type=float, default=10.0, help="of computing in each, or 0")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default="", help="a word in the names of the cases")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     steps = steps_of(asked.milliseconds)
-    measured = cases()
+    measured = [case for case in cases() if asked.only in case.name]
     for _ in range(asked.rounds):
         for case in measured:
             case.seconds.append(case.measure(asked.atoms, steps, asked.workers))
