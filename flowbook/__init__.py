@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flowbook.atoms import (
         AlwaysRevert,
         AlwaysRevertAll,
+        Backoff,
         Decision,
         ForEach,
         History,
@@ -38,6 +39,7 @@ __all__ = [
     "AlwaysRevert",
     "AlwaysRevertAll",
     "AtomState",
+    "Backoff",
     "Decision",
     "Failure",
     "Flow",
@@ -69,7 +71,7 @@ if not TYPE_CHECKING:
         __name__,
         {
             "flowbook.atoms": (
-                *("AlwaysRevert", "AlwaysRevertAll", "Decision", "ForEach", "History", "MapFunctorTask"),
+                *("AlwaysRevert", "AlwaysRevertAll", "Backoff", "Decision", "ForEach", "History", "MapFunctorTask"),
                 *("ParameterizedForEach", "ReduceFunctorTask", "Retry", "Task", "Times", "task"),
             ),
             "flowbook.engines.context": ("current",),
