@@ -49,7 +49,7 @@ class Engine:
     ) -> None:
         self.compilation = compilation
         self.run_id = options.run_id
-        self.storage = Storage(backend, options.run_id, compilation.plan)
+        self.storage = Storage(backend, options.run_id, compilation.plan, options.commit)
         self._teller = Teller(options.run_id, compilation.plan)
         self.notifier, self.atom_notifier = self._teller.notifier, self._teller.atom_notifier
         self.resumed: opening.Resumed | None = None
