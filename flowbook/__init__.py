@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Times,
         task,
     )
+    from flowbook.engines.commits import Every
     from flowbook.engines.context import current
     from flowbook.events import Notice
     from flowbook.exceptions import FlowbookError, FlowFailed, StorageError, UsageError
@@ -41,6 +42,7 @@ __all__ = [
     "AtomState",
     "Backoff",
     "Decision",
+    "Every",
     "Failure",
     "Flow",
     "FlowFailed",
@@ -74,6 +76,7 @@ if not TYPE_CHECKING:
                 *("AlwaysRevert", "AlwaysRevertAll", "Backoff", "Decision", "ForEach", "History", "MapFunctorTask"),
                 *("ParameterizedForEach", "ReduceFunctorTask", "Retry", "Task", "Times", "task"),
             ),
+            "flowbook.engines.commits": ("Every",),
             "flowbook.engines.context": ("current",),
             "flowbook.events": ("Notice",),
             "flowbook.exceptions": ("FlowbookError", "FlowFailed", "StorageError", "UsageError"),
