@@ -18,17 +18,14 @@ FLUSH_AFTER_S = 0.5
 
 
 class Finished(NamedTuple):
-    """An attempt's future is done, or was cancelled."""
+    """An attempt has ended, or its future was cancelled."""
 
     start: Start
-    future: Future[Outcome]
+    ended: Future[Outcome] | Outcome
 
     def outcome(self) -> Outcome:
         """Return what the attempt gave. A KeyboardInterrupt in it is the user's and is raised: it stops the engine."""
-        try:
-            outcome = self.future.result()
-        except Exception as error:  # the executor's own trouble, or somebody else cancelled it
-            return Outcome(failure=Failure.from_exception(error))
+        outcome = self.ended if isinstance(self.ended, Outcome) else _result(self.ended)
         if outcome.failure is not None and isinstance(outcome.failure.exception, KeyboardInterrupt):
             raise outcome.failure.exception
         return outcome
@@ -78,6 +75,8 @@ class Inbox:
 
     def take_metadata(self) -> dict[Start, dict[str, object]]:
         """Return the newest of what was told of each attempt."""
+        if not self._told:
+            return {}
         with self._telling:
             told, self._told = self._told, {}
         return told
@@ -101,3 +100,10 @@ class Inbox:
                 taken.append(self._queue.get_nowait())
         except queue.Empty:
             return taken
+
+
+def _result(future: Future[Outcome]) -> Outcome:
+    try:
+        return future.result()
+    except Exception as error:  # the executor's own trouble, or somebody else cancelled it
+        return Outcome(failure=Failure.from_exception(error))
