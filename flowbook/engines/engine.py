@@ -235,7 +235,7 @@ class Engine:
     def _wait(self) -> Sequence[Item]:
         """Return what the inbox has; an interrupt while waiting suspends the flow first, a second one stops at once."""
         try:
-            return self._inbox.take_all()
+            return self._inbox.take_all(len(self._attempts))
         except KeyboardInterrupt as error:
             if self._stop is not None:
                 raise

@@ -16,6 +16,8 @@ from flowbook.failure import Failure
 FLUSH_AFTER_S = 0.5
 """How long metadata may wait for something else to be committed with."""
 
+_LINGER_MAX_S = 0.005
+
 
 class Finished(NamedTuple):
     """An attempt has ended, or its future was cancelled."""
@@ -59,6 +61,8 @@ class Inbox:
         self.suspend_wished = False
         self._told: dict[Start, dict[str, object]] = {}
         self._telling = threading.Lock()
+        self._taken = 0  # how many came the last time, and when that was
+        self._taken_at = 0.0
 
     def wish_suspend(self, request: str = "") -> None:
         """Ask the loop to suspend; may be called from any thread and from signal handlers."""
@@ -85,21 +89,27 @@ class Inbox:
         """Tell that an attempt's future is done."""
         self._queue.put(Finished(start, future))
 
-    def take_all(self) -> list[Item]:
+    def take_all(self, in_flight: int = 1) -> list[Item]:
         """Wait for something, and return all that has come, in order.
 
-        Metadata alone are held back for half a second, so that they are committed together with what follows. An
-        interrupt may lose what was just taken.
+        Metadata alone are held back for half a second, so that they are committed together with what follows. Where
+        several came together the last time, the rest of what is ``in_flight`` is waited for, at most half as long as
+        the turn took that came between: one more of them would take longer. An interrupt may lose what was just taken.
         """
+        linger_s = min((time.monotonic() - self._taken_at) / 2, _LINGER_MAX_S) if self._taken > 1 else 0.0
         taken = [self._queue.get()]
-        deadline = time.monotonic() + FLUSH_AFTER_S
+        came_at = time.monotonic()
         try:
             while isinstance(taken[-1], Told):
-                taken.append(self._queue.get(timeout=max(0.0, deadline - time.monotonic())))
+                taken.append(self._queue.get(timeout=max(0.0, came_at + FLUSH_AFTER_S - time.monotonic())))
+            while linger_s and len(taken) < in_flight and isinstance(taken[-1], Finished):
+                taken.append(self._queue.get(timeout=max(0.0, came_at + linger_s - time.monotonic())))
             while True:
                 taken.append(self._queue.get_nowait())
         except queue.Empty:
             return taken
+        finally:
+            self._taken, self._taken_at = len(taken), time.monotonic()
 
 
 def _result(future: Future[Outcome]) -> Outcome:
