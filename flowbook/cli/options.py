@@ -28,22 +28,19 @@ backend_option: Final = click.option(
 )
 
 
-class CommitPolicyWord(click.ParamType):
-    """A commit policy in one word, which becomes what engines take."""
-
-    name = "policy"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> CommitPolicy:
-        """Return the policy. Fails for what is none."""
-        if value == "each" or value == "end":
-            return "each" if value == "each" else "end"
-        try:
-            every, atoms, seconds = value.split(":")
-            if every == "every":
+def _policy(context: click.Context, param: click.Parameter, word: str) -> CommitPolicy:
+    """Return the commit policy that a word stands for. Raises BadParameter."""
+    try:
+        match word.split(":"):
+            case ["each"]:
+                return "each"
+            case ["end"]:
+                return "end"
+            case ["every", atoms, seconds]:
                 return Every(int(atoms), float(seconds))
-        except (ValueError, NotPossible):
-            pass
-        self.fail(f"{value!r} is no commit policy: give each, end, or as every:100:1.0", param, ctx)
+    except (ValueError, NotPossible):
+        pass
+    raise click.BadParameter(f"{word!r} is no commit policy: give each, end, or as every:100:1.0")
 
 
 PROGRESS_VARIABLE: Final = "FLOWBOOK_PROGRESS"
@@ -72,7 +69,7 @@ _ENGINE_OPTIONS: Final = (
     ),
     click.option(
         "--commit",
-        type=CommitPolicyWord(),
+        callback=_policy,
         metavar="POLICY",
         default="each",
         help="When what happened is committed. each (default): before anything follows. every:N:SECONDS: N atoms "

@@ -230,7 +230,8 @@ class Engine:
                 messages.append(self._suspension())
             elif isinstance(item, Lost):
                 raise item.error
-        return [*self._annotations(), *messages]
+        annotations = self._annotations()
+        return [*annotations, *messages] if annotations else messages
 
     def _wait(self) -> Sequence[Item]:
         """Return what the inbox has; an interrupt while waiting suspends the flow first, a second one stops at once."""

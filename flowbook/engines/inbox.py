@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
+from contextlib import suppress
+from math import inf
 from typing import NamedTuple
 
 from flowbook.engines.context import Outcome
@@ -98,18 +100,22 @@ class Inbox:
         """
         linger_s = min((time.monotonic() - self._taken_at) / 2, _LINGER_MAX_S) if self._taken > 1 else 0.0
         taken = [self._queue.get()]
-        came_at = time.monotonic()
-        try:
-            while isinstance(taken[-1], Told):
-                taken.append(self._queue.get(timeout=max(0.0, came_at + FLUSH_AFTER_S - time.monotonic())))
-            while linger_s and len(taken) < in_flight and isinstance(taken[-1], Finished):
-                taken.append(self._queue.get(timeout=max(0.0, came_at + linger_s - time.monotonic())))
-            while True:
-                taken.append(self._queue.get_nowait())
-        except queue.Empty:
-            return taken
-        finally:
+        if isinstance(taken[0], Told):
+            self._take_more(taken, Told, FLUSH_AFTER_S)
+        if linger_s:
+            self._take_more(taken, Finished, linger_s, in_flight)
+        while not self._queue.empty():  # nobody else takes from it
+            taken.append(self._queue.get())
+        if in_flight > 1:
             self._taken, self._taken_at = len(taken), time.monotonic()
+        return taken
+
+    def _take_more(self, taken: list[Item], behind: type[Item], within_s: float, most: float = inf) -> None:
+        """Take what comes behind an item of one kind, as long as it is of that kind too."""
+        deadline = time.monotonic() + within_s
+        with suppress(queue.Empty):
+            while len(taken) < most and isinstance(taken[-1], behind):
+                taken.append(self._queue.get(timeout=max(0.0, deadline - time.monotonic())))
 
 
 def _result(future: Future[Outcome]) -> Outcome:
