@@ -222,7 +222,7 @@ class Engine:
     def _receive(self, run: Run) -> list[Message]:
         """Wait for something to happen; return all that has, as messages."""
         messages: list[Message] = []
-        for item in self._wait(patience_s(run, self._clock)):
+        for item in self._wait(patience_s(run, self.storage.due_at, self._clock)):
             if isinstance(item, Finished):
                 if self._attempts.take(item.start):
                     messages.append(self.storage.accept(item.start, self._clock.now(), item.outcome()))
@@ -237,7 +237,7 @@ class Engine:
     def _wait(self, timeout_s: float | None) -> Sequence[Item]:
         """Return what the inbox has by then; an interrupt suspends the flow first, a second one stops at once."""
         try:
-            return self._inbox.take_all(timeout_s)
+            return self._inbox.take_all(timeout_s, len(self._attempts))
         except KeyboardInterrupt as error:
             if self._stop is not None:
                 raise
