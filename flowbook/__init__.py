@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flowbook.atoms import (
         AlwaysRevert,
         AlwaysRevertAll,
+        Backoff,
         Decision,
         ForEach,
         History,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         Times,
         task,
     )
+    from flowbook.engines.commits import Every
     from flowbook.engines.context import current
     from flowbook.events import Notice
     from flowbook.exceptions import FlowbookError, FlowFailed, StorageError, UsageError
@@ -38,7 +40,9 @@ __all__ = [
     "AlwaysRevert",
     "AlwaysRevertAll",
     "AtomState",
+    "Backoff",
     "Decision",
+    "Every",
     "Failure",
     "Flow",
     "FlowFailed",
@@ -69,9 +73,10 @@ if not TYPE_CHECKING:
         __name__,
         {
             "flowbook.atoms": (
-                *("AlwaysRevert", "AlwaysRevertAll", "Decision", "ForEach", "History", "MapFunctorTask"),
+                *("AlwaysRevert", "AlwaysRevertAll", "Backoff", "Decision", "ForEach", "History", "MapFunctorTask"),
                 *("ParameterizedForEach", "ReduceFunctorTask", "Retry", "Task", "Times", "task"),
             ),
+            "flowbook.engines.commits": ("Every",),
             "flowbook.engines.context": ("current",),
             "flowbook.events": ("Notice",),
             "flowbook.exceptions": ("FlowbookError", "FlowFailed", "StorageError", "UsageError"),

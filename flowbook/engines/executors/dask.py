@@ -15,7 +15,7 @@ from distributed import Client, LocalCluster
 
 from flowbook.atoms.base import Atom
 from flowbook.engines.context import Context, Outcome
-from flowbook.engines.executors.base import DEFAULT_WINDOW, ended
+from flowbook.engines.executors.base import DEFAULT_WINDOW, Handed
 from flowbook.engines.executors.dask_calls import Call, Calls, topic_of
 from flowbook.engines.executors.dask_worker import portable
 from flowbook.engines.executors.errors import ClusterLost, NotPicklable
@@ -68,7 +68,7 @@ class DaskExecutor:
         for atom in atoms:
             pickled(atom, f"atom {atom.name!r}", name=atom.name, place=atom.place, dumps=portable)
 
-    def submit(self, call: Callable[..., Outcome], /, *args: Any) -> Future[Outcome]:
+    def submit(self, call: Callable[..., Outcome], /, *args: Any) -> Handed:
         """Queue ``call`` for the next free worker. Raises NotPossible and ClusterLost when nothing can be run."""
         calls = self._calls or self._open()
         context = next((each for each in args if isinstance(each, Context)), None)
@@ -82,7 +82,7 @@ class DaskExecutor:
         try:
             data = pickled_attempt(parcel, name, args, dumps=portable)
         except NotPicklable as error:
-            return ended(Outcome(failure=Failure.from_exception(error)))
+            return Outcome(failure=Failure.from_exception(error))
         made = Call(key, name, data, report)
         calls.put(made)
         return made.future
