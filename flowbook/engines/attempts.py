@@ -10,7 +10,7 @@ from flowbook.atoms.task import Task
 from flowbook.clock import Clock
 from flowbook.engines.context import Context, Outcome, Report
 from flowbook.engines.core.messages import Start
-from flowbook.engines.executors.base import Executor, abandon, attempt, ended
+from flowbook.engines.executors.base import Executor, Handed, abandon, attempt
 from flowbook.engines.inbox import Finished, Inbox
 from flowbook.engines.storage import Storage
 from flowbook.exceptions import FlowFailed
@@ -24,7 +24,7 @@ class Attempts:
     def __init__(self, storage: Storage, clock: Clock) -> None:
         self._storage = storage
         self._clock = clock
-        self._futures: dict[Start, Future[Outcome]] = {}
+        self._handed: dict[Start, Handed] = {}
         self._checked: Executor | None = None  # takes the tasks of the plan
 
     def submit(self, start: Start, report: Report, executor: Executor, inbox: Inbox) -> None:
@@ -36,41 +36,44 @@ class Attempts:
         if executor is not self._checked:
             executor.check(atom for atom in self._storage.plan.atoms if isinstance(atom, Task))
             self._checked = executor
-        self._futures[start] = future = self._submitted(start, report, executor)
-        future.add_done_callback(partial(inbox.put_finished, start))
+        self._handed[start] = handed = self._submitted(start, report, executor)
+        if isinstance(handed, Outcome):
+            inbox.put(Finished(start, handed))
+        else:
+            handed.add_done_callback(partial(inbox.put_finished, start))
 
     def take(self, start: Start) -> bool:
         """Let go of an attempt that ended; return whether it was in flight."""
-        return self._futures.pop(start, None) is not None
+        return self._handed.pop(start, None) is not None
 
     def cancel_queued(self) -> list[Start]:
         """Take back what no thread has begun yet."""
-        cancelled = [start for start, future in self._futures.items() if future.cancel()]
+        cancelled = [s for s, handed in self._handed.items() if isinstance(handed, Future) and handed.cancel()]
         for start in cancelled:
-            del self._futures[start]
+            del self._handed[start]
         return cancelled
 
     def finished(self) -> list[Finished]:
         """Return all that has ended and was not taken in yet."""
-        return [Finished(start, future) for start, future in self._futures.items() if future.done()]
+        return [Finished(s, each) for s, each in self._handed.items() if not isinstance(each, Future) or each.done()]
 
     def abandon(self) -> None:
         """Cancel what is queued, wait for what runs, and forget both."""
-        abandon(self._futures.values())
-        self._futures.clear()
+        abandon(self._handed.values())
+        self._handed.clear()
 
-    def _submitted(self, start: Start, report: Report, executor: Executor) -> Future[Outcome]:
-        """Return the attempt's future; one that need not or cannot be called has ended already."""
+    def _submitted(self, start: Start, report: Report, executor: Executor) -> Handed:
+        """Hand an attempt over; one that need not or cannot be called has ended already."""
         atom = self._storage.plan.atom(start.node)
         if start.direction is Direction.REVERT and not (atom.has_revert or atom.has_hooks):
-            return ended(Outcome())
+            return Outcome()
         try:
             arguments = self._storage.arguments(start.node, start.direction)
         except FlowFailed as error:
             reverts = start.direction is Direction.REVERT
             undoes_nothing = reverts and self._storage.never_called(start.node)
-            return ended(Outcome() if undoes_nothing else Outcome(failure=Failure.from_exception(error)))
+            return Outcome() if undoes_nothing else Outcome(failure=Failure.from_exception(error))
         context = Context(self._storage.run_id, atom.name, start.direction, start.round, start.attempt, report)
         if isinstance(atom, Retry):  # it decides, and is quick: here and now
-            return ended(attempt(atom, arguments, context, self._clock))
+            return attempt(atom, arguments, context, self._clock)
         return executor.submit(attempt, atom, arguments, context, self._clock)

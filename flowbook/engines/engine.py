@@ -50,7 +50,7 @@ class Engine(Awaited):
     ) -> None:
         self.compilation = compilation
         self.run_id = options.run_id
-        self.storage = Storage(backend, options.run_id, compilation.plan)
+        self.storage = Storage(backend, options.run_id, compilation.plan, options.commit)
         self._teller = Teller(options.run_id, compilation.plan)
         self.notifier, self.atom_notifier = self._teller.notifier, self._teller.atom_notifier
         self.resumed: opening.Resumed | None = None
@@ -223,15 +223,16 @@ class Engine(Awaited):
         """Wait for something to happen; return all that has, as messages."""
         messages: list[Message] = []
         for item in self._wait():
-            match item:
-                case Finished(start) if self._attempts.take(start):
-                    messages.append(self.storage.accept(start, self._clock.now(), item.outcome()))
-                case Wish(request):
-                    self._answered += [Delete("request", request)] if request else []
-                    messages.append(self._suspension())
-                case Lost(error):
-                    raise error
-        return [*self._annotations(), *messages]
+            if isinstance(item, Finished):
+                if self._attempts.take(item.start):
+                    messages.append(self.storage.accept(item.start, self._clock.now(), item.outcome()))
+            elif isinstance(item, Wish):
+                self._answered += [Delete("request", item.request)] if item.request else []
+                messages.append(self._suspension())
+            elif isinstance(item, Lost):
+                raise item.error
+        annotations = self._annotations()
+        return [*annotations, *messages] if annotations else messages
 
     def _wait(self) -> Sequence[Item]:
         """Return what the inbox has; an interrupt while waiting suspends the flow first, a second one stops at once."""

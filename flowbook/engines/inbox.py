@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import NamedTuple
 
 from flowbook.engines.context import Outcome
@@ -18,17 +19,14 @@ FLUSH_AFTER_S = 0.5
 
 
 class Finished(NamedTuple):
-    """An attempt's future is done, or was cancelled."""
+    """An attempt has ended, or its future was cancelled."""
 
     start: Start
-    future: Future[Outcome]
+    ended: Future[Outcome] | Outcome
 
     def outcome(self) -> Outcome:
         """Return what the attempt gave. A KeyboardInterrupt in it is the user's and is raised: it stops the engine."""
-        try:
-            outcome = self.future.result()
-        except Exception as error:  # the executor's own trouble, or somebody else cancelled it
-            return Outcome(failure=Failure.from_exception(error))
+        outcome = self.ended if isinstance(self.ended, Outcome) else _result(self.ended)
         if outcome.failure is not None and isinstance(outcome.failure.exception, KeyboardInterrupt):
             raise outcome.failure.exception
         return outcome
@@ -78,6 +76,8 @@ class Inbox:
 
     def take_metadata(self) -> dict[Start, dict[str, object]]:
         """Return the newest of what was told of each attempt."""
+        if not self._told:
+            return {}
         with self._telling:
             told, self._told = self._told, {}
         return told
@@ -93,11 +93,18 @@ class Inbox:
         interrupt may lose what was just taken.
         """
         taken = [self._queue.get()]
-        deadline = time.monotonic() + FLUSH_AFTER_S
-        try:
-            while isinstance(taken[-1], Told):
-                taken.append(self._queue.get(timeout=max(0.0, deadline - time.monotonic())))
-            while True:
-                taken.append(self._queue.get_nowait())
-        except queue.Empty:
-            return taken
+        if isinstance(taken[0], Told):
+            deadline = time.monotonic() + FLUSH_AFTER_S
+            with suppress(queue.Empty):
+                while isinstance(taken[-1], Told):
+                    taken.append(self._queue.get(timeout=max(0.0, deadline - time.monotonic())))
+        while not self._queue.empty():  # nobody else takes from it
+            taken.append(self._queue.get())
+        return taken
+
+
+def _result(future: Future[Outcome]) -> Outcome:
+    try:
+        return future.result()
+    except Exception as error:  # the executor's own trouble, or somebody else cancelled it
+        return Outcome(failure=Failure.from_exception(error))

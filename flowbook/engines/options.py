@@ -8,6 +8,7 @@ from math import isfinite
 from typing import Any, Literal, TypedDict, TypeGuard
 
 from flowbook.clock import Clock, SystemClock
+from flowbook.engines.commits import CommitPolicy, check_policy
 from flowbook.exceptions import NotPossible, WrongType
 from flowbook.flows.plan import Plan
 from flowbook.persistence.changes import Row
@@ -35,6 +36,7 @@ class EngineOptions(TypedDict, total=False):
     clock: Clock
     defer_reverts: bool
     never_resolve: bool
+    commit: CommitPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,10 @@ class Options:
     nobody and reverts nothing: after a failure what runs is finished, and the flow has failed. ``executors`` are those
     that atoms name, each a name, an object, or a pair of one and its ``max_workers``; with None all atoms run on
     ``executor``, whatever they name. ``max_in_flight`` is the window, unless it is to be that of the executor.
+
+    ``commit`` says how long what happened may stay in memory, and be lost in a crash: ``each`` commits every end of
+    an atom before anybody hears of it (the default), `Every` a number of them together or after some seconds, ``end``
+    all when the run is left; ``never`` keeps the run in this process alone, whatever the backend.
     """
 
     run_id: str
@@ -67,6 +73,7 @@ class Options:
     clock: Clock = field(default_factory=SystemClock)
     defer_reverts: bool = False
     never_resolve: bool = False
+    commit: CommitPolicy = "each"
 
     def __post_init__(self) -> None:
         """Raise WrongType or NotPossible for values that make no sense."""
@@ -74,6 +81,7 @@ class Options:
         check_id("book", self.book)
         if self.on_change not in ("accept", "refuse"):
             raise NotPossible(f"on_change is {self.on_change!r}", todo="give 'accept' or 'refuse'")
+        check_policy(self.commit)
         if not _is_number(self.lease_s) or self.lease_s <= 0:
             raise NotPossible(f"lease_s is {self.lease_s!r}", todo="give seconds above 0; 30 is the default")
         _check_count("max_workers", self.max_workers)

@@ -19,6 +19,10 @@ DEFAULT_WINDOW = 16
 kill. A window wider than the pool lets one commit carry several endings."""
 
 
+Handed = Future[Outcome] | Outcome
+"""What became of an attempt that was handed over: its future, or what it gave."""
+
+
 class Executor(Protocol):
     """Runs attempts. ``window`` bounds how many may be handed over and not yet ended."""
 
@@ -28,8 +32,8 @@ class Executor(Protocol):
         """Raise a UsageError for the first of a flow's tasks that cannot run here; called before any of them is."""
         ...
 
-    def submit(self, call: Callable[..., Outcome], /, *args: Any) -> Future[Outcome]:
-        """Run ``call`` with ``args`` somewhere, now or later."""
+    def submit(self, call: Callable[..., Outcome], /, *args: Any) -> Handed:
+        """Run ``call`` with ``args`` somewhere, now or later; what was run at once is returned without a future."""
         ...
 
     def shutdown(self) -> None:
@@ -37,17 +41,10 @@ class Executor(Protocol):
         ...
 
 
-def abandon(futures: Iterable[Future[Outcome]]) -> None:
+def abandon(handed: Iterable[Handed]) -> None:
     """Cancel what is queued and wait for what runs: nothing of a run goes on when its claim is given up."""
-    running = [future for future in futures if not future.cancel()]
+    running = [each for each in handed if isinstance(each, Future) and not each.cancel()]
     wait(running)
-
-
-def ended(outcome: Outcome) -> Future[Outcome]:
-    """Return the future of an attempt that needs no executor: it is done."""
-    future: Future[Outcome] = Future()
-    future.set_result(outcome)
-    return future
 
 
 def attempt(atom: Atom, arguments: Mapping[str, Any], at: Context, clock: Clock) -> Outcome:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future
 from contextlib import ExitStack
 from typing import Any
 
 from flowbook.atoms.base import Atom
 from flowbook.engines.context import Outcome
 from flowbook.engines.executors import make
-from flowbook.engines.executors.base import Executor
+from flowbook.engines.executors.base import Executor, Handed
 from flowbook.engines.options import Options
 from flowbook.exceptions import NotPossible, UnknownPlugin, did_you_mean
 
@@ -32,7 +31,7 @@ class RoutingExecutor:
         for part in self._parts:
             part.check(atom for atom in atoms if self._part_of(atom) is part)
 
-    def submit(self, call: Callable[..., Outcome], /, *args: Any) -> Future[Outcome]:
+    def submit(self, call: Callable[..., Outcome], /, *args: Any) -> Handed:
         """Hand an attempt over to the executor of its atom, and any other call to the engine's own."""
         atom = next((each for each in args if isinstance(each, Atom)), None)
         return (self._own if atom is None else self._part_of(atom)).submit(call, *args)

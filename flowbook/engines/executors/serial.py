@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
 from typing import Any
 
 from flowbook.atoms.base import Atom
 from flowbook.engines.context import Outcome
-from flowbook.engines.executors.base import ended, refuse_async
+from flowbook.engines.executors.base import refuse_async
 from flowbook.exceptions import NotPossible
 
 
 class SerialExecutor:
-    """Runs each attempt at once, in the calling thread: with no statistics, unlike futurist's synchronous executor."""
+    """Runs each attempt at once, in the calling thread: with no statistics and no futures, unlike futurist's."""
 
     window = 1
 
@@ -25,9 +24,9 @@ class SerialExecutor:
         """Raise NotPossible for the first atom that is async."""
         refuse_async(atoms, "the serial executor")
 
-    def submit(self, call: Callable[..., Outcome], /, *args: Any) -> Future[Outcome]:
-        """Run ``call`` and return its future, which is done."""
-        return ended(call(*args))
+    def submit(self, call: Callable[..., Outcome], /, *args: Any) -> Outcome:
+        """Run ``call`` and return what it gave."""
+        return call(*args)
 
     def shutdown(self) -> None:
         """Do nothing: there is nothing to give back."""
