@@ -74,7 +74,7 @@ class AsyncExecutor:
         """Cancel what is queued and the coroutines that run, wait for them and for threads, and end both."""
         try:
             running = [future for future in tuple(self._tasks) if not future.cancel()]
-            if not self._tell(self._cancel, *running):
+            if running and not self._tell(self._cancel, *running):
                 for future in running:  # the loop is closed: they are not run to their ends
                     self._end(future, asyncio.CancelledError())
             wait(running)

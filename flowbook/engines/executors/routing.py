@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from contextlib import ExitStack
 from typing import Any
 
@@ -35,6 +36,11 @@ class RoutingExecutor:
         """Hand an attempt over to the executor of its atom, and any other call to the engine's own."""
         atom = next((each for each in args if isinstance(each, Atom)), None)
         return (self._own if atom is None else self._part_of(atom)).submit(call, *args)
+
+    def stop(self, future: Future[Outcome]) -> bool:
+        """Stop an attempt where its executor can do that; return whether it could."""
+        stops = [stop for part in self._parts if (stop := getattr(part, "stop", None)) is not None]
+        return any(stop(future) for stop in stops)
 
     def shutdown(self) -> None:
         """Shut all of them down, the others too when one raises."""

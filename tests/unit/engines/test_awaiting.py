@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
@@ -332,3 +334,44 @@ def test_of_several_runs_one_can_be_cancelled() -> None:
 
     asyncio.run(main())
     assert two.state is FlowState.SUCCESS
+
+
+INTERRUPTED = """
+import asyncio, os, signal, sys
+from flowbook import FlowState, LinearFlow, engines, task
+
+def interrupt(notice=None):
+    os.kill(os.getpid(), signal.SIGINT)
+
+@task
+async def first():
+    interrupt()
+    await gate.wait()
+
+@task
+def second():
+    print("second")
+
+async def main():
+    global gate
+    gate, loop = asyncio.Event(), asyncio.get_running_loop()
+    then = interrupt if "twice" in sys.argv else lambda notice: loop.call_soon_threadsafe(gate.set)
+    engine.notifier.register(FlowState.SUSPENDING, then)
+    await engine.arun()
+
+flow = LinearFlow("f").add(first, second)
+engine = engines.load(flow, backend="sqlite:///runs.db", run_id="r", engine="parallel", executor="async")
+try:
+    asyncio.run(main())
+except KeyboardInterrupt:
+    again = engines.load(flow, backend="sqlite:///runs.db", run_id="r", engine="parallel", executor="async")
+    print("interrupted", again.state)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("times", "state"), [("once", "SUSPENDED"), ("twice", "SUSPENDING")])
+def test_an_interrupt_suspends_and_a_second_one_stops_at_once(tmp_path: Path, times: str, state: str) -> None:
+    command = [sys.executable, "-c", INTERRUPTED, times]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout, done.stderr) == (f"interrupted {state}\n", "")

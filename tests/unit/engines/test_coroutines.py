@@ -19,6 +19,8 @@ from flowbook.engines.context import Context, Outcome
 from flowbook.engines.executors.base import attempt
 from flowbook.engines.executors.coroutines import AsyncExecutor
 from flowbook.engines.executors.loops import awaited_by
+from flowbook.engines.executors.routing import RoutingExecutor, executor_for
+from flowbook.engines.options import Options
 from flowbook.exceptions import NotPossible
 from flowbook.persistence import Backend
 from flowbook.states import Direction
@@ -305,6 +307,20 @@ def test_a_coroutine_can_be_stopped(executor: AsyncExecutor) -> None:
     assert failed_as(others) is asyncio.CancelledError
 
 
+def test_a_coroutine_can_be_stopped_where_atoms_name_their_executors() -> None:
+    hold = Hold()
+    hold.executor = "async"
+    made = executor_for([hold], Options("r", max_workers=1))
+    future = made.submit(attempt, hold, {}, Context("r", "hold", Direction.EXECUTE, 0, 1), SystemClock())
+    assert isinstance(made, RoutingExecutor)
+    assert isinstance(future, Future)
+    assert hold.begun.wait(10)
+    assert made.stop(future)
+    assert failed_as(future) is asyncio.CancelledError
+    assert not made.stop(future)
+    made.shutdown()
+
+
 def test_what_runs_in_a_thread_cannot_be_stopped(executor: AsyncExecutor) -> None:
     begun, go = threading.Event(), threading.Event()
 
@@ -352,6 +368,7 @@ def test_shutdown_cancels_what_runs_and_waits_for_it() -> None:
 
 def test_one_whose_loop_was_closed_takes_no_work_and_leaves_no_future_open() -> None:
     loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda *_: None)  # it would tell of the task that is left
     with awaited_by(loop):
         executor = AsyncExecutor()
     hold = Hold()
