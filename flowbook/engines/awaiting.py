@@ -38,10 +38,12 @@ class Awaited(ABC):
 
         With ``executor="async"`` coroutines of atoms run on that loop. Cancelling the task that awaits suspends the
         flow: what runs ends and is saved, then CancelledError is raised. A second time stops at once: coroutines that
-        run are cancelled, and their atoms interrupted. Raises what ``run`` raises, and WrappedFailure for an atom that
-        failed with CancelledError.
+        run are cancelled, and their atoms interrupted; so does a loop that cancels all its tasks, as ``asyncio.run`` at
+        its end. Raises what ``run`` raises, and WrappedFailure for an atom that failed with CancelledError.
         """
         from asyncio import CancelledError
+
+        from flowbook.engines.executors.loops import LoopLeft
 
         wishes: list[None] = []  # one for each time that the task was cancelled
 
@@ -51,10 +53,13 @@ class Awaited(ABC):
 
         def run() -> None:
             heeded = 0
-            for _ in self.run_iter():
-                if heeded < len(wishes):  # they may have come before the engine could hear them
-                    heeded = len(wishes)
-                    self._heed(heeded)
+            try:
+                for _ in self.run_iter():
+                    if heeded < len(wishes):  # they may have come before the engine could hear them
+                        heeded = len(wishes)
+                        self._heed(heeded)
+            except LoopLeft as error:
+                raise CancelledError from error
             try:
                 self.storage.raise_failures()
             except CancelledError as error:

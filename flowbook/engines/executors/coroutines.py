@@ -14,7 +14,7 @@ from flowbook.atoms.task import Task
 from flowbook.clock import Clock
 from flowbook.engines.context import CURRENT, Context, Outcome
 from flowbook.engines.executors.base import attempt
-from flowbook.engines.executors.loops import OwnLoop, loop_of_caller
+from flowbook.engines.executors.loops import LoopLeft, OwnLoop, loop_of_caller
 from flowbook.engines.executors.threads import ThreadsExecutor
 from flowbook.exceptions import NotPossible
 from flowbook.failure import Failure
@@ -42,6 +42,7 @@ class AsyncExecutor:
         self._tasks: dict[Future[Outcome], asyncio.Task[Outcome] | None] = {}  # all in flight; None: not begun
         self._queue: deque[tuple[Future[Outcome], tuple[Any, ...]]] = deque()
         self._awake = False  # the loop knows of the queue
+        self._stopped: set[Future[Outcome]] = set()  # by us, and not by whoever else has their tasks
 
     def check(self, atoms: Iterable[Atom]) -> None:
         """Do nothing: every atom can run on a loop or in a thread."""
@@ -76,7 +77,7 @@ class AsyncExecutor:
             running = [future for future in tuple(self._tasks) if not future.cancel()]
             if running and not self._tell(self._cancel, *running):
                 for future in running:  # the loop is closed: they are not run to their ends
-                    self._end(future, asyncio.CancelledError())
+                    self._end(future, _failed(asyncio.CancelledError()))
             wait(running)
         finally:
             try:
@@ -118,21 +119,30 @@ class AsyncExecutor:
         for future in futures:
             begun = self._tasks.get(future)
             if begun is not None:
+                self._stopped.add(future)
                 begun.cancel()
             else:
                 future.cancel()
 
     def _over(self, future: Future[Outcome], begun: asyncio.Task[Outcome]) -> None:
         error = asyncio.CancelledError() if begun.cancelled() else begun.exception()  # cancelled before its first step
-        if error is not None:
-            self._end(future, error)
-        else:
-            del self._tasks[future]
-            future.set_result(begun.result())
+        outcome = begun.result() if error is None else _failed(error)
+        if begun.cancelling() and future not in self._stopped and self._own is None and _is_cancelled(outcome):
+            outcome = _failed(LoopLeft())
+        self._end(future, outcome)
 
-    def _end(self, future: Future[Outcome], error: BaseException) -> None:
+    def _end(self, future: Future[Outcome], outcome: Outcome) -> None:
         del self._tasks[future]
-        future.set_result(Outcome(failure=Failure.from_exception(error)))
+        self._stopped.discard(future)
+        future.set_result(outcome)
+
+
+def _failed(error: BaseException) -> Outcome:
+    return Outcome(failure=Failure.from_exception(error))
+
+
+def _is_cancelled(outcome: Outcome) -> bool:
+    return outcome.failure is not None and isinstance(outcome.failure.exception, asyncio.CancelledError)
 
 
 def _is_async(call: Callable[..., Outcome], *args: Any) -> bool:

@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 
+class LoopLeft(KeyboardInterrupt):
+    """The loop of the caller cancels all its tasks, attempts among them: no failure of theirs; they are interrupted."""
+
+
 class _Awaited(threading.local):
     loop: AbstractEventLoop | None = None
 

@@ -282,6 +282,51 @@ def test_cancelling_twice_stops_at_once_and_the_atom_runs_again_later(backend: B
     assert (engine.state, gated.attempts) == (FlowState.SUCCESS, [1, 2])
 
 
+@pytest.mark.parametrize("awaits", [False, True])
+def test_a_loop_that_ends_and_cancels_all_its_tasks_interrupts_the_atoms(backend: Backend, awaits: bool) -> None:
+    gated, calls = Gated(), list[str]()
+    flow = LinearFlow("f").add(gated, Say("then", calls))
+    engine = engines.load(flow, backend=backend, run_id="r", **ASYNC)
+
+    async def main() -> None:
+        run = asyncio.create_task(engine.arun())
+        await until(gated.begun)
+        if awaits:
+            for each in asyncio.all_tasks() - {asyncio.current_task()}:
+                each.cancel()
+            await run
+
+    if awaits:
+        with pytest.raises(asyncio.CancelledError):
+            asyncio.run(main())
+    else:
+        asyncio.run(main())
+    assert backend.load("r").kind("atom")["gated"]["state"] == AtomState.RUNNING
+    gated.gate = asyncio.Event()
+    gated.gate.set()
+    engine.run()
+    assert (engine.state, gated.attempts, calls) == (FlowState.SUCCESS, [1, 2], ["then"])
+
+
+def test_a_task_that_an_atom_awaits_and_somebody_cancels_is_a_failure_of_the_atom() -> None:
+    waits: list[asyncio.Task[None]] = []
+
+    @task
+    async def wait() -> None:
+        waits.append(asyncio.create_task(asyncio.sleep(3600)))
+        await waits[0]
+
+    async def main() -> None:
+        run = asyncio.create_task(engines.arun(wait, **ASYNC))
+        while not waits:
+            await asyncio.sleep(0.001)
+        waits[0].cancel()
+        with pytest.raises(WrappedFailure, match="CancelledError"):
+            await run
+
+    asyncio.run(main())
+
+
 class Slow(MemoryBackend):
     """Lets nobody claim until it may."""
 
