@@ -46,9 +46,9 @@ class Wish(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """The claim cannot be kept."""
+    """The claim cannot be kept, or whoever waits for the engine wants it to stop at once."""
 
-    error: Exception
+    error: Exception | KeyboardInterrupt
 
 
 Item = Finished | Told | Wish | Lost
