@@ -101,7 +101,7 @@ def read_parameters(function: AnyCallable) -> Parameters:
 
 def definition_of(function: AnyCallable) -> tuple[str, int]:
     """Return the file and line of a callable's definition, or an empty file when it has no source."""
-    plain = inspect.unwrap(function)
+    plain = inspect.unwrap(function) if hasattr(function, "__wrapped__") else function
     plain = getattr(plain, "func", plain)  # a functools.partial
     code = getattr(plain, "__code__", None) or getattr(type(plain).__call__, "__code__", None)
     return (code.co_filename, code.co_firstlineno) if isinstance(code, CodeType) else ("", 0)
@@ -112,7 +112,7 @@ def place_at(file: str, line: int) -> str:
     if not file:
         return ""
     try:
-        here = os.path.join(os.getcwd(), "")
+        here = os.getcwd()
     except OSError:  # the directory is gone
-        here = ""
-    return f"{file.removeprefix(here)}:{line}"
+        here = file
+    return f"{file.removeprefix(here.rstrip('/') + '/')}:{line}"
