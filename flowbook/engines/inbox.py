@@ -29,7 +29,7 @@ class Finished(NamedTuple):
     ended: Future[Outcome] | Outcome
 
     def outcome(self) -> Outcome:
-"""Return what the attempt gave. A KeyboardInterrupt in it is the user's and is raised: it stops the engine.
+        """Return what the attempt gave. A KeyboardInterrupt in it is the user's and is raised: it stops the engine.
 
         So does ClusterLost: nothing is known of the attempt, and no other could be run.
         """
@@ -50,9 +50,9 @@ class Wish(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """The claim cannot be kept."""
+    """The claim cannot be kept, or whoever waits for the engine wants it to stop at once."""
 
-    error: Exception
+    error: Exception | KeyboardInterrupt
 
 
 Item = Finished | Told | Wish | Lost

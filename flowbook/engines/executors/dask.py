@@ -15,7 +15,7 @@ from distributed import Client, LocalCluster
 
 from flowbook.atoms.base import Atom
 from flowbook.engines.context import Context, Outcome
-from flowbook.engines.executors.base import DEFAULT_WINDOW, Handed
+from flowbook.engines.executors.base import DEFAULT_WINDOW, Handed, refuse_async
 from flowbook.engines.executors.dask_calls import Call, Calls, topic_of
 from flowbook.engines.executors.dask_worker import portable
 from flowbook.engines.executors.errors import ClusterLost, NotPicklable
@@ -64,7 +64,9 @@ class DaskExecutor:
             return made
 
     def check(self, atoms: Iterable[Atom]) -> None:
-        """Raise NotPicklable for the first atom that cannot be sent to a worker."""
+        """Raise NotPossible for the first atom that is async, NotPicklable for one that cannot be sent to a worker."""
+        atoms = tuple(atoms)
+        refuse_async(atoms, "a worker of dask")
         for atom in atoms:
             pickled(atom, f"atom {atom.name!r}", name=atom.name, place=atom.place, dumps=portable)
 
