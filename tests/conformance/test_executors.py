@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor as Pool
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -14,7 +15,7 @@ import futurist
 import pytest
 from distributed import Client, LocalCluster
 
-from flowbook import Flow, Task
+from flowbook import Flow, Task, UnorderedFlow
 from flowbook.engines.engine import Engine
 from flowbook.engines.executors.base import Executor
 from flowbook.engines.executors.routing import executor_for
@@ -147,3 +148,12 @@ class TestDask(ExecutorContract):
     @pytest.fixture
     def executor(self, dask_client: Client) -> Client:
         return dask_client
+
+    def test_nothing_is_left_of_a_run(self, executor: Client, tmp_path: Path) -> None:
+        """Of ours: client and scheduler keep as many threads and connections as they once had use for."""
+        processes = {child.pid for child in multiprocessing.active_children()}
+        for _ in range(3):
+            flow = UnorderedFlow("f").add(*[Say(f"s{i}", tmp_path) for i in range(4)])
+            self.load(flow, executor).run()
+        assert [thread.name for thread in threading.enumerate() if "flowbook" in thread.name] == []
+        assert {child.pid for child in multiprocessing.active_children()} == processes
