@@ -7,6 +7,7 @@ import inspect
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from types import CodeType
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -126,7 +127,7 @@ def _is_coroutine_by_generator(function: object) -> bool:
 
 def definition_of(function: AnyCallable) -> tuple[str, int]:
     """Return the file and line of a callable's definition, or an empty file when it has no source."""
-    plain = inspect.unwrap(function)
+    plain = inspect.unwrap(function) if hasattr(function, "__wrapped__") else function
     plain = getattr(plain, "func", plain)  # a functools.partial
     code = getattr(plain, "__code__", None) or getattr(type(plain).__call__, "__code__", None)
     return (code.co_filename, code.co_firstlineno) if isinstance(code, CodeType) else ("", 0)
@@ -137,7 +138,13 @@ def place_at(file: str, line: int) -> str:
     if not file:
         return ""
     try:
-        here = os.path.join(os.getcwd(), "")
+        here = os.getcwd()
     except OSError:  # the directory is gone
         here = ""
-    return f"{file.removeprefix(here)}:{line}"
+    return f"{_below(here, file)}:{line}"
+
+
+@lru_cache(maxsize=256)
+def _below(here: str, file: str) -> str:
+    """Return the path of a file, relative to a directory if it lies in it; every atom of a plan asks for its own."""
+    return file.removeprefix(os.path.join(here, "")) if here else file
