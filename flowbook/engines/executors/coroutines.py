@@ -156,28 +156,24 @@ async def _attempt(atom: Task, arguments: Mapping[str, Any], at: Context, clock:
     """Run one attempt of an async atom and return its outcome, as `attempt` does; a cancellation is a failure too."""
     began_at = clock.now()
     CURRENT.set(at)  # of this task of the loop, and of those that it begins
+    reverts = at.direction is Direction.REVERT
     try:
-        call = _revert if at.direction is Direction.REVERT else _execute
-        return Outcome(await call(atom, arguments), None, began_at)
+        if atom.has_hooks:
+            return Outcome(await _hooked(atom, arguments, reverts=reverts), None, began_at)
+        value = await (atom.revert(**arguments) if reverts else atom.execute(**arguments))
+        return Outcome(value, None, began_at)
     except BaseException as error:
         return Outcome(None, Failure.from_exception(error), began_at)
 
 
-async def _execute(atom: Task, arguments: Mapping[str, Any]) -> Any:
-    if not atom.has_hooks:
-        return await atom.execute(**arguments)
+async def _hooked(atom: Task, arguments: Mapping[str, Any], *, reverts: bool) -> Any:
+    before, call, after = (
+        (atom.pre_revert, atom.revert, atom.post_revert)
+        if reverts
+        else (atom.pre_execute, atom.execute, atom.post_execute)
+    )
     try:
-        atom.pre_execute()
-        return await atom.execute(**arguments)
+        before()
+        return await call(**arguments)
     finally:
-        atom.post_execute()
-
-
-async def _revert(atom: Task, arguments: Mapping[str, Any]) -> Any:
-    if not atom.has_hooks:
-        return await atom.revert(**arguments)
-    try:
-        atom.pre_revert()
-        return await atom.revert(**arguments)
-    finally:
-        atom.post_revert()
+        after()
