@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -26,7 +26,7 @@ from flowbook.persistence.sql.database import Database, do_again
 from flowbook.persistence.sql.inspecting import OfDatabase
 from flowbook.persistence.sql.names import name_of, quoted
 from flowbook.persistence.sql.posting import Posting
-from flowbook.persistence.sql.queries import finding, loading, owner_of, records_of, summary_of
+from flowbook.persistence.sql.queries import finding, loading, owner_of, records_of, summary_of, undecoded_records_of
 from flowbook.persistence.sql.sqlite import SqliteDatabase
 from flowbook.persistence.sql.statements import Statements
 from flowbook.persistence.sql.tables import FLOWS
@@ -78,10 +78,19 @@ class SqlBackend(OfDatabase, Backend):
 
     def load(self, flow: str, kinds: Sequence[str] | None = None) -> FlowRecords:
         """Return the newest committed records of a flow, by one query."""
+        return self._found(flow, kinds, records_of)
+
+    def look(self, flow: str, kinds: Sequence[str] | None = None) -> FlowRecords:
+        """Return the same, each row to be decoded when it is asked for."""
+        return self._found(flow, kinds, undecoded_records_of)
+
+    def _found(
+        self, flow: str, kinds: Sequence[str] | None, records_in: Callable[..., FlowRecords | None]
+    ) -> FlowRecords:
         text, values = self._loading(None if kinds is None else tuple(kinds))
         claim = f"flow:{quoted(flow)}"
         found = self._database.read(text, [claim if value is None else value for value in values])
-        records = records_of(flow, found, kinds, self.url)
+        records = records_in(flow, found, kinds, self.url)
         if records is None:
             raise self._not_found(flow)
         return records
