@@ -138,16 +138,21 @@ class Storage(Results):
         executes = start.direction is Direction.EXECUTE
         if failure is None:
             try:
-                what = f"result of {self.plan.names[start.node]!r}"
-                result = self.encode(value, what) if executes or value is not None else None
+                result = self._encoded(start.node, value) if executes or value is not None else None
                 absent = self.absent(start.node, value) if executes else None
-                self._refused.pop(start.node, None)
+                if self._refused:
+                    self._refused.pop(start.node, None)
                 return Ended(start, at, result=result, absent=absent, began_at=began_at)
             except (EncodeError, TooLarge) as error:
                 failure = Failure.from_exception(error)
                 if executes:
                     self._refused[start.node] = value
         return Ended(start, at, failure=self.encode(failure, "failure"), began_at=began_at)
+
+    def _encoded(self, node: int, value: object) -> Inline:
+        if self.backend.keeps_references:
+            return Inline(value)
+        return self.encode(value, f"result of {self.plan.names[node]!r}")
 
     def put_inputs(self, inputs: Mapping[str, object]) -> list[Change]:
         """Return the changes that record inputs, and let the run read them. Raises EncodeError and TooLarge."""
@@ -156,6 +161,8 @@ class Storage(Results):
     def absent(self, node: int, value: object) -> frozenset[int | str] | None:
         """Return the provided parts that a result does not have; None when it has them all."""
         save_as = self.plan.atom(node).save_as
+        if not save_as:
+            return None
         lacking = [index for index in save_as.values() if index is not None and not _has(value, index)]
         return frozenset(lacking) if lacking else None
 
