@@ -142,6 +142,7 @@ class TestProcessesOfTheUser(RunningContract, FailingContract, StoppingContract)
 
 
 @pytest.mark.slow
+@pytest.mark.server
 class TestDask(ExecutorContract):
     """Over the workers of a client that is the user's: what is said of a cluster of our own has tests of its own."""
 

@@ -28,7 +28,7 @@ from flowbook.persistence import Backend, fetch
 from flowbook.testing.executor_tasks import Give, Meet, Say, Turn, Wait, noted, wait_until
 from unit.engines import process_tasks as tasks
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.server]
 
 
 @pytest.fixture(autouse=True)
