@@ -151,9 +151,10 @@ def plan_record(plan: Plan) -> dict[str, Any]:
     its ``policy``; ``marks`` and ``edges``: names; ``flows``: name, pattern, names of the first and last node;
     ``deciders``, if any: source (None: a flow), target, name, depth. ``digest`` is that of all the rest.
     """
+    places: dict[type[Atom], str] = {}
     record: dict[str, Any] = {
         "flow": plan.flow_name,
-        "atoms": [_atom_record(plan.atom(node)) for node in plan.atom_nodes()],
+        "atoms": [_atom_record(plan.atom(node), places) for node in plan.atom_nodes()],
         "marks": [name for name, atom in zip(plan.names, plan.atoms, strict=True) if atom is None],
         "edges": [list(edge) for edge in plan.edges()],
         "flows": [[s.name, s.pattern, *_ends(plan, s)] for s in plan.spans],
@@ -173,12 +174,15 @@ def _votes(plan: Plan) -> Iterator[tuple[str | None, str, str, str]]:
             yield source, plan.names[node], str(name), vote.depth.value
 
 
-def _atom_record(atom: Atom) -> dict[str, Any]:
+def _atom_record(atom: Atom, places: dict[type[Atom], str]) -> dict[str, Any]:
+    place = places.get(type(atom)) or atom.place
+    if type(atom).place is Atom.place and "execute" not in vars(atom):
+        places[type(atom)] = place  # that of its class: to look for it takes longer than all the rest
     record: dict[str, Any] = {
         "name": atom.name,
         "kind": atom.kind,
         "version": list(atom.version),
-        "place": atom.place,
+        "place": place,
         "requires": sorted(atom.requires),
         "provides": list(atom.save_as),
     }
