@@ -46,9 +46,9 @@ class Wish(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """The claim cannot be kept."""
+    """The claim cannot be kept, or whoever waits for the engine wants it to stop at once."""
 
-    error: Exception
+    error: Exception | KeyboardInterrupt
 
 
 Item = Finished | Told | Wish | Lost
@@ -91,15 +91,18 @@ class Inbox:
         """Tell that an attempt's future is done."""
         self._queue.put(Finished(start, future))
 
-    def take_all(self, in_flight: int = 1) -> list[Item]:
-        """Wait for something, and return all that has come, in order.
+    def take_all(self, timeout_s: float | None = None, in_flight: int = 1) -> list[Item]:
+        """Wait for something, and return all that has come, in order; nothing when ``timeout_s`` has passed.
 
         Metadata alone are held back for half a second, so that they are committed together with what follows. Where
         several came together the last time, the rest of what is ``in_flight`` is waited for, at most half as long as
         the turn took that came between: one more of them would take longer. An interrupt may lose what was just taken.
         """
         linger_s = min((time.monotonic() - self._taken_at) / 2, _LINGER_MAX_S) if self._taken > 1 else 0.0
-        taken = [self._queue.get()]
+        try:
+            taken = [self._queue.get(timeout=timeout_s)]
+        except queue.Empty:
+            return []
         if isinstance(taken[0], Told):
             self._take_more(taken, Told, FLUSH_AFTER_S)
         if linger_s:

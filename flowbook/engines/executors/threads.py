@@ -16,7 +16,7 @@ import futurist
 
 from flowbook.atoms.base import Atom
 from flowbook.engines.context import Outcome
-from flowbook.engines.executors.base import DEFAULT_WINDOW
+from flowbook.engines.executors.base import DEFAULT_WINDOW, refuse_async
 
 _IDLE_S = 1.0
 """After so long a thread without work looks whether there is somebody who could give it some."""
@@ -39,7 +39,8 @@ class ThreadsExecutor:
         self._queue: queue.SimpleQueue[_Call | _Gate] = queue.SimpleQueue()
 
     def check(self, atoms: Iterable[Atom]) -> None:
-        """Do nothing: every atom can run in a thread."""
+        """Raise NotPossible for the first atom that is async."""
+        refuse_async(atoms, "an executor of threads")
 
     def submit(self, call: Callable[..., Outcome], /, *args: Any) -> Future[Outcome]:
         """Queue ``call`` for the next free thread."""

@@ -50,7 +50,7 @@ def later(monkeypatch: pytest.MonkeyPatch, clock: SimpleNamespace) -> Later:
 def taken(inbox: Inbox, *items: Item, in_flight: int) -> list[Item]:
     for item in items:
         inbox.put(item)
-    return inbox.take_all(in_flight)
+    return inbox.take_all(None, in_flight)
 
 
 def test_where_several_came_together_the_rest_is_waited_for(later: Later, clock: SimpleNamespace) -> None:
