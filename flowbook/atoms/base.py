@@ -52,6 +52,10 @@ class Atom:
     has_revert: bool = False
     has_hooks: bool = False
 
+    timeout: float | None = None
+    limits_time: ClassVar[bool] = False
+    """Whether ``timeout`` bounds ``execute``: it does in tasks."""
+
     name: str = UNMADE
     save_as: Mapping[str, int | str | None] = UNMADE
 

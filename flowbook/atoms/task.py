@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from functools import update_wrapper
+from math import isfinite
 from typing import Any, ClassVar, Generic, ParamSpec, Self, TypeVar, overload
 
 from flowbook.atoms.base import Atom, Kind
@@ -29,7 +30,8 @@ _HOOKS = ("pre_execute", "post_execute", "pre_revert", "post_revert")
 class Task(Atom):
     """An atom that does work: subclass it, write ``execute`` and, where it can be undone, ``revert``.
 
-    The name is the class's (``module.Class``) unless given; within a flow names must differ.
+    The name is the class's (``module.Class``) unless given; within a flow names must differ. ``timeout`` is how many
+    seconds an attempt of ``execute`` may take, counted from when it really begins (None: as long as it likes).
 
     >>> class Reserve(Task):
     ...     default_provides = "reservation"
@@ -40,9 +42,14 @@ class Task(Atom):
     """
 
     kind: ClassVar[Kind] = "task"
+    limits_time: ClassVar[bool] = True
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:  # as in Atom
+    def __init_subclass__(cls, limits_time: bool | None = None, **kwargs: Any) -> None:  # as in Atom
         super().__init_subclass__(**kwargs)
+        if limits_time is not None:  # False where ``timeout`` is an attribute of the user's own
+            cls.limits_time = limits_time
+        if cls.limits_time and cls.timeout is not None:
+            check_timeout(f"timeout of {cls.__qualname__}", cls.timeout)
         cls._default_name = f"{lasting_name(cls.__module__)}.{cls.__qualname__}"
         cls.has_revert = cls.revert is not Atom.revert
         cls.has_hooks = any(getattr(cls, hook) is not getattr(Task, hook) for hook in _HOOKS)
@@ -97,6 +104,7 @@ class FunctionTask(Task, Generic[P, R]):
         revert_requires: Names | None = None,
         version: tuple[int, int] | None = None,
         priority: int | None = None,
+        timeout: float | None = None,
     ) -> None:
         if not callable(function):
             raise WrongType("what @task is put on", function, "a function")
@@ -120,6 +128,7 @@ class FunctionTask(Task, Generic[P, R]):
         }
         if priority is not None:
             self.priority = priority
+        self._limit(timeout)
         super().__init__(name_of(function) if name is None else name, version=version, **self._asked)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -143,6 +152,7 @@ class FunctionTask(Task, Generic[P, R]):
         inject: Mapping[str, object] | None = None,
         version: tuple[int, int] | None = None,
         priority: int | None = None,
+        timeout: float | None = None,
     ) -> Self:
         """Return another atom of the same function; what is not given stays as it is."""
         other = self.copy()
@@ -151,8 +161,14 @@ class FunctionTask(Task, Generic[P, R]):
         other._asked = {**self._asked, **{key: value for key, value in changes.items() if value is not None}}
         if priority is not None:
             other.priority = priority
+        other._limit(timeout)
         Atom.__init__(other, self.name if name is None else name, version=version, **other._asked)
         return other
+
+    def _limit(self, timeout: float | None) -> None:
+        if timeout is not None:
+            check_timeout(f"timeout of {self.__name__!r}", timeout)
+            self.timeout = timeout
 
     @property
     def place(self) -> str:
@@ -195,6 +211,7 @@ def task(
     revert_requires: Names | None = None,
     version: tuple[int, int] | None = None,
     priority: int | None = None,
+    timeout: float | None = None,
 ) -> Callable[[Callable[P, R]], FunctionTask[P, R]]: ...
 
 
@@ -215,6 +232,14 @@ def task(function: Callable[..., Any] | None = None, /, **options: Any) -> Any: 
     if function is not None:
         return FunctionTask(function, **options)
     return lambda later: FunctionTask(later, **options)
+
+
+def check_timeout(what: str, value: object) -> None:
+    """Raise WrongType or NotPossible unless ``value`` is a number of seconds above 0; ``what`` is said of it."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise WrongType(what, value, "a number of seconds")
+    if not (isfinite(value) and value > 0):
+        raise NotPossible(f"{what} is {value!r}", todo="give seconds above 0, or None for no limit")
 
 
 def _read_functions(function: AnyCallable, revert: AnyCallable | None) -> tuple[Methods, Wiring]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, Literal, TypedDict
 
+from flowbook.atoms.task import check_timeout
 from flowbook.clock import Clock, SystemClock
 from flowbook.engines.commits import CommitPolicy, check_policy
 from flowbook.exceptions import NotPossible, WrongType
@@ -33,6 +34,7 @@ class EngineOptions(TypedDict, total=False):
     clock: Clock
     defer_reverts: bool
     never_resolve: bool
+    timeout: float | None
     commit: CommitPolicy
 
 
@@ -47,6 +49,9 @@ class Options:
     ``defer_reverts`` lets a retry that says REVERT hand the failure on until somebody decides otherwise, at last to all
     being reverted: without it, only its own flow is reverted when no retry around it objects. ``never_resolve`` asks
     nobody and reverts nothing: after a failure what runs is finished, and the flow has failed.
+
+    ``timeout`` is how many seconds a round of the flow may take, from when it is first begun: then it is cancelled. The
+    deadline is stored, and counts also while nobody works on the run. A run that has one keeps it.
 
     ``commit`` says how long what happened may stay in memory, and be lost in a crash: ``each`` commits every end of
     an atom before anybody hears of it (the default), `Every` a number of them together or after some seconds, ``end``
@@ -66,6 +71,7 @@ class Options:
     clock: Clock = field(default_factory=SystemClock)
     defer_reverts: bool = False
     never_resolve: bool = False
+    timeout: float | None = None
     commit: CommitPolicy = "each"
 
     def __post_init__(self) -> None:
@@ -75,6 +81,8 @@ class Options:
         if self.on_change not in ("accept", "refuse"):
             raise NotPossible(f"on_change is {self.on_change!r}", todo="give 'accept' or 'refuse'")
         check_policy(self.commit)
+        if self.timeout is not None:
+            check_timeout("timeout", self.timeout)
         if not _is_number(self.lease_s) or self.lease_s <= 0:
             raise NotPossible(f"lease_s is {self.lease_s!r}", todo="give seconds above 0; 30 is the default")
         if self.max_workers is not None and not (_is_number(self.max_workers) and self.max_workers >= 1):

@@ -11,6 +11,7 @@ from flowbook.atoms.task import Task
 from flowbook.clock import Clock
 from flowbook.engines import context
 from flowbook.engines.context import Outcome
+from flowbook.engines.errors import AtomTimedOut
 from flowbook.failure import Failure
 from flowbook.states import Direction
 
@@ -36,6 +37,13 @@ class Executor(Protocol):
         """Run ``call`` with ``args`` somewhere, now or later; what was run at once is returned without a future."""
         ...
 
+    def stop(self, future: Future[Outcome]) -> bool:
+        """Try to end an attempt that was submitted, be it in the middle; return whether its future ends by that.
+
+        Called in the engine's thread, with a future that ``submit`` gave. How it then ends is of no interest.
+        """
+        ...
+
     def shutdown(self) -> None:
         """Give back what the executor made; what is queued is cancelled, what runs is waited for."""
         ...
@@ -58,6 +66,23 @@ def attempt(atom: Atom, arguments: Mapping[str, Any], at: context.Context, clock
         return Outcome(None, Failure.from_exception(error), began_at)
     finally:
         context.enter(before)
+
+
+def limited_attempt(atom: Atom, arguments: Mapping[str, Any], at: context.Context, clock: Clock) -> Outcome:
+    """Run one attempt of an atom that has a timeout: what ends later, in whatever way, has failed by that."""
+    at.begin(clock)
+    return in_time(at, clock, attempt(atom, arguments, at, clock))
+
+
+def in_time(at: context.Context, clock: Clock, outcome: Outcome) -> Outcome:
+    """Return the outcome of an attempt that ends now: AtomTimedOut if its deadline has passed."""
+    failure = outcome.failure
+    interrupted = failure is not None and isinstance(failure.exception, KeyboardInterrupt)
+    if at.deadline is None or at.timeout is None or clock.now() <= at.deadline or interrupted:
+        return outcome
+    error = AtomTimedOut(at.atom, at.timeout)
+    error.__cause__ = None if failure is None else failure.exception
+    return Outcome(None, Failure.from_exception(error), outcome.began_at)
 
 
 def _execute(atom: Atom, arguments: Mapping[str, Any]) -> Any:

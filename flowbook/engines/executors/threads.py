@@ -39,6 +39,10 @@ class ThreadsExecutor:
         future.add_done_callback(self._pending.discard)
         return future
 
+    def stop(self, future: Future[Outcome]) -> bool:
+        """Take back what is queued; a thread that runs cannot be ended."""
+        return future.cancel()
+
     def shutdown(self) -> None:
         """Cancel what is queued, wait for what runs, and end every thread within milliseconds.
 

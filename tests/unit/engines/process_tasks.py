@@ -131,3 +131,20 @@ class UseProcesses(Task):
     def execute(self) -> int:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             return pool.apply(sum, ([1, 2, 3],))
+
+
+class Hang(Task):
+    """Does not come to an end, unless its process does."""
+
+    timeout = 1.0
+
+    def execute(self) -> None:
+        threading.Event().wait(300)
+
+
+class HangAndTell(Task):
+    """Tells that it runs, and does not come to an end, unless its process does."""
+
+    def execute(self) -> None:
+        current().update_progress(0.5)
+        threading.Event().wait(300)
