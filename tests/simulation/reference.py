@@ -26,6 +26,7 @@ class Reference:
         self.parked = set[str]()  # those that may not begin a round yet (here: none)
         self.undecided: set[str] = set()  # those that are ready but for their deciders (here: none)
         self.reverted_since: dict[str, int] = {}  # the waves of failures, by what is reverted (here: all, "")
+        self.is_cancelled = False
         self.broken_in: float = ALWAYS  # the wave of a revert that failed
         self.undone: set[str] = set()  # the reverts that are still made after that
 
@@ -63,6 +64,26 @@ class Reference:
             self._set(name, "PENDING" if self.state[name] == "RUNNING" else before_revert)
         self.queue, self.in_flight = self.queue.union(withdrawn), self.in_flight.difference(withdrawn)
         self.flow = "SUSPENDING"
+
+    def cancelled(self, withdrawn: list[str], begun: set[str]) -> None:
+        """Take back what was never begun, and revert the rest; ``begun`` has what an earlier owner began, too."""
+        flow = self.flow
+        self.suspended(withdrawn)
+        self.flow = flow
+        if self._is_ending():
+            return
+        self.is_cancelled = True
+        pending = {name for name in self.queue if self.state[name] == "PENDING"}
+        self.queue, self.undecided = self.queue - (pending - begun), set()
+        self.wave = {**self.wave, **dict.fromkeys(pending & begun, -1)}
+        self._revert_all()
+        self._queue_ready(-1)
+
+    def _is_ending(self) -> bool:
+        return self.broken_in < ALWAYS or bool(self.reverted_since)
+
+    def _revert_all(self) -> None:
+        self.reverted_since = {"": -1}
 
     def startable(self) -> set[str]:
         return self.queue if self.flow == "RUNNING" else set()

@@ -81,6 +81,14 @@ class Worker:
             elif kind == ENDED:
                 return self._outcome(content)
 
+    def kill(self) -> None:
+        """End it in the middle of what it does; `run` raises WorkerDied, unless the outcome was sent before."""
+        if self._pidfd is None:
+            self._process.kill()
+        else:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
     def dismiss(self) -> None:
         """Tell it to leave, which it does when no attempt runs."""
         self._pipe.close()

@@ -163,3 +163,20 @@ class TellLast(Task):
             current().update_progress(tenth / 10)
         current().annotate(word=self.name)
         current().update_progress(1.0)
+
+
+class Hang(Task):
+    """Does not come to an end, unless its process does."""
+
+    timeout = 1.0
+
+    def execute(self) -> None:
+        threading.Event().wait(300)
+
+
+class HangAndTell(Task):
+    """Tells that it runs, and does not come to an end, unless its process does."""
+
+    def execute(self) -> None:
+        current().update_progress(0.5)
+        threading.Event().wait(300)
