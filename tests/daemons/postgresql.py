@@ -24,7 +24,7 @@ def program(name: str) -> str:
 def postgresql(*, syncs: bool = False) -> Daemon:
     """Return a server that is not started yet; its ``url`` names the database ``postgres``.
 
-    Where it does not sync, what it has written outlives its process, and no power cut.
+    What it has written outlives its process; a power cut only if it ``syncs``.
     """
     folder, port = private_folder("postgresql", USER), free_port()
     options = ("-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions")
