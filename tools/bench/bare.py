@@ -249,14 +249,12 @@ class OfZookeeper(Recording):
         asked = _renamed([[tuple(op) for op in ops] for ops in commits])
 
         def work() -> None:
-            version = 0
-            for ops in asked:
+            for version, ops in enumerate(asked):
                 transaction = client.transaction()
                 for verb, where, more in ops:
                     arguments = (more[0], version) if verb == "set_data" else more
                     getattr(transaction, verb)(where, *arguments)
                 transaction.commit()
-                version += 1
 
         taken = timed(work)
         client.delete(path, recursive=True)

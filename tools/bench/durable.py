@@ -1,9 +1,9 @@
 """What a durable atom costs: chains and fans on every storage that outlives its process, beside the same writes alone.
 
-A chain commits each result before the next atom starts; a fan of eight threads shares commits. Both are shown beside the
-*bare* chain: the statements and bytes of the same run, written once more by the driver alone. All are interleaved and
-medians shown, so that a noisy machine disturbs all alike. Servers are started for the measurement, with every commit
-synced, unless their URLs are given: ``postgresql=postgresql://user@host/runs``. ``--help`` tells the options.
+A chain commits each result before the next atom starts; a fan of eight threads shares commits. Both are shown beside
+the *bare* chain: the statements and bytes of the same run, written once more by the driver alone. All are interleaved
+and medians shown, so that a noisy machine disturbs all alike. Servers are started for the measurement, with every
+commit synced, unless their URLs are given: ``postgresql=postgresql://user@host/runs``. ``--help`` tells the options.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -65,10 +65,8 @@ class Storage:
         return taken
 
     def _forget(self, run_id: str) -> None:
-        try:
+        with suppress(NotFound):
             self.backend.destroy(run_id)
-        except NotFound:
-            pass
 
     def figures(self) -> dict[str, Any]:
         """Return what was measured, by the atom; of all rounds the medians."""

@@ -21,6 +21,7 @@ from serving import Figures
 _HERE = Path(__file__).resolve().parent
 _ROUND_TAKES_AT_MOST_S = 180.0
 _WARM_UP = 10  # times fewer atoms
+_FORGET = ("flowbook", "bare")
 
 
 class Failed(Exception):
@@ -109,6 +110,7 @@ class Turns:
         self.measured = Measured(entry.label, entry.atoms or atoms)
         self._entry, self._side, self._places = entry, side, places
         self._left = entry.rounds or rounds
+        self._kept = ""
         if side is None:
             self.measured.why_not = "its environment could not be made"
         elif entry.side == "bare" and entry.storage:
@@ -127,11 +129,17 @@ class Turns:
         if self._side is None or self.measured.why_not:
             return None
         try:
-            place = self._places.new(self._entry.storage) if self._entry.storage else ""
-            return self._side.ask(case, atoms, place)
+            return self._side.ask(case, atoms, self._place())
         except (Failed, FileNotFoundError) as error:  # of a server that is not installed, too
             self.measured.why_not = str(error)
             return None
+
+    def _place(self) -> str:
+        """Return where records go: ours are forgotten before each round, those of others go to a new place."""
+        entry = self._entry
+        if entry.storage and not (self._kept and entry.side in _FORGET):
+            self._kept = self._places.new(entry.storage)
+        return self._kept
 
 
 def measure(comparison: Comparison, pythons: Mapping[str, Path], places: Places, rounds: int) -> list[Measured]:

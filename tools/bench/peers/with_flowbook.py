@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 
 import serving
@@ -9,6 +10,7 @@ from serving import Asked, Case, Figures, serve
 from shapes import SHAPES
 
 from flowbook import Flow, GraphFlow, LinearFlow, Notice, Task, UnorderedFlow, engines
+from flowbook.exceptions import NotFound
 from flowbook.flows.compilation import compile_flow
 from flowbook.persistence import fetch
 
@@ -93,11 +95,13 @@ def threads(asked: Asked) -> Figures:
 
 
 def durable(shape: str, engine: str, asked: Asked) -> Figures:
-    """Measure a run in a storage, claim and release included; it is loaded before."""
+    """Measure a run in a storage, claim and release included; it is loaded, and the last one forgotten, before."""
     workers = THREADS if engine == "parallel" else None
+    flow, run_id = FLOWS[shape](asked.atoms), "ours-00000"
     with fetch(asked.place) as backend:
-        backend.open()
-        loaded = engines.load(FLOWS[shape](asked.atoms), backend=backend, engine=engine, max_workers=workers)
+        with suppress(NotFound):
+            backend.destroy(run_id)
+        loaded = engines.load(flow, backend=backend, run_id=run_id, engine=engine, max_workers=workers)
         with serving.timed() as figures:
             loaded.run()
         figures["commits"] = loaded.storage.commits
@@ -107,7 +111,8 @@ def durable(shape: str, engine: str, asked: Asked) -> Figures:
 def resume(asked: Asked) -> Figures:
     """Measure from ``load`` of a chain that is half done until its next atom starts, declaring not included."""
     with fetch(asked.place) as backend:
-        backend.open()
+        with suppress(NotFound):
+            backend.destroy("half")
         first = engines.load(chain(asked.atoms), backend=backend, run_id="half")
         half = f"t{asked.atoms // 2}"
 
