@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Times,
         task,
     )
+    from flowbook.engines.commits import Every
     from flowbook.engines.context import current
     from flowbook.events import Notice
     from flowbook.exceptions import FlowbookError, FlowFailed, StorageError, UsageError
@@ -39,6 +40,7 @@ __all__ = [
     "AlwaysRevertAll",
     "AtomState",
     "Decision",
+    "Every",
     "Failure",
     "Flow",
     "FlowFailed",
@@ -72,6 +74,7 @@ if not TYPE_CHECKING:
                 *("AlwaysRevert", "AlwaysRevertAll", "Decision", "ForEach", "History", "MapFunctorTask"),
                 *("ParameterizedForEach", "ReduceFunctorTask", "Retry", "Task", "Times", "task"),
             ),
+            "flowbook.engines.commits": ("Every",),
             "flowbook.engines.context": ("current",),
             "flowbook.events": ("Notice",),
             "flowbook.exceptions": ("FlowbookError", "FlowFailed", "StorageError", "UsageError"),

@@ -11,6 +11,8 @@ from click.core import ParameterSource
 from flowbook.cli.choosing import choose_run
 from flowbook.cli.completion import complete_runs
 from flowbook.cli.session import BACKEND_VARIABLE, DEFAULT_BACKEND, Session
+from flowbook.engines.commits import CommitPolicy, Every
+from flowbook.exceptions import NotPossible
 from flowbook.persistence import fetch, hide_secrets
 from flowbook.persistence.backend import Backend
 from flowbook.views.runs import find_id
@@ -24,6 +26,22 @@ backend_option: Final = click.option(
     envvar=BACKEND_VARIABLE,
     help=f"Where runs are recorded. Default: ${BACKEND_VARIABLE}, else {DEFAULT_BACKEND} in this directory.",
 )
+
+
+def _policy(context: click.Context, param: click.Parameter, word: str) -> CommitPolicy:
+    """Return the commit policy that a word stands for. Raises BadParameter."""
+    try:
+        match word.split(":"):
+            case ["each"]:
+                return "each"
+            case ["end"]:
+                return "end"
+            case ["every", atoms, seconds]:
+                return Every(int(atoms), float(seconds))
+    except (ValueError, NotPossible):
+        pass
+    raise click.BadParameter(f"{word!r} is no commit policy: give each, end, or as every:100:1.0")
+
 
 PROGRESS_VARIABLE: Final = "FLOWBOOK_PROGRESS"
 WAYS: Final = ("auto", "tty", "plain", "json", "quiet", "none")
@@ -48,6 +66,14 @@ _ENGINE_OPTIONS: Final = (
         type=click.Choice(["accept", "refuse"]),
         default="accept",
         help="What to do with a flow that is not as the run recorded it. accept (default) warns.",
+    ),
+    click.option(
+        "--commit",
+        callback=_policy,
+        metavar="POLICY",
+        default="each",
+        help="When what happened is committed. each (default): before anything follows. every:N:SECONDS: N atoms "
+        "together, or after SECONDS. end: when the run is left. A crash takes back what waits.",
     ),
     click.option("--take-over", is_flag=True, help="Take the run from an owner that still lives."),
     progress_option,

@@ -49,7 +49,7 @@ class Engine:
     ) -> None:
         self.compilation = compilation
         self.run_id = options.run_id
-        self.storage = Storage(backend, options.run_id, compilation.plan)
+        self.storage = Storage(backend, options.run_id, compilation.plan, options.commit)
         self._teller = Teller(options.run_id, compilation.plan)
         self.notifier, self.atom_notifier = self._teller.notifier, self._teller.atom_notifier
         self.resumed: opening.Resumed | None = None
@@ -230,7 +230,8 @@ class Engine:
                 messages.append(self._suspension())
             elif isinstance(item, Lost):
                 raise item.error
-        return [*self._annotations(), *messages]
+        annotations = self._annotations()
+        return [*annotations, *messages] if annotations else messages
 
     def _wait(self) -> Sequence[Item]:
         """Return what the inbox has; an interrupt while waiting suspends the flow first, a second one stops at once."""

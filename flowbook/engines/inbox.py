@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import NamedTuple
 
 from flowbook.engines.context import Outcome
@@ -92,14 +93,14 @@ class Inbox:
         interrupt may lose what was just taken.
         """
         taken = [self._queue.get()]
-        deadline = time.monotonic() + FLUSH_AFTER_S
-        try:
-            while isinstance(taken[-1], Told):
-                taken.append(self._queue.get(timeout=max(0.0, deadline - time.monotonic())))
-            while True:
-                taken.append(self._queue.get_nowait())
-        except queue.Empty:
-            return taken
+        if isinstance(taken[0], Told):
+            deadline = time.monotonic() + FLUSH_AFTER_S
+            with suppress(queue.Empty):
+                while isinstance(taken[-1], Told):
+                    taken.append(self._queue.get(timeout=max(0.0, deadline - time.monotonic())))
+        while not self._queue.empty():  # nobody else takes from it
+            taken.append(self._queue.get())
+        return taken
 
 
 def _result(future: Future[Outcome]) -> Outcome:

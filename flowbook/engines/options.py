@@ -7,6 +7,7 @@ from math import isfinite
 from typing import Any, Literal, TypedDict
 
 from flowbook.clock import Clock, SystemClock
+from flowbook.engines.commits import CommitPolicy, check_policy
 from flowbook.exceptions import NotPossible, WrongType
 from flowbook.flows.plan import Plan
 from flowbook.persistence.changes import Row
@@ -32,6 +33,7 @@ class EngineOptions(TypedDict, total=False):
     clock: Clock
     defer_reverts: bool
     never_resolve: bool
+    commit: CommitPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,10 @@ class Options:
     ``defer_reverts`` lets a retry that says REVERT hand the failure on until somebody decides otherwise, at last to all
     being reverted: without it, only its own flow is reverted when no retry around it objects. ``never_resolve`` asks
     nobody and reverts nothing: after a failure what runs is finished, and the flow has failed.
+
+    ``commit`` says how long what happened may stay in memory, and be lost in a crash: ``each`` commits every end of
+    an atom before anybody hears of it (the default), `Every` a number of them together or after some seconds, ``end``
+    all when the run is left; ``never`` keeps the run in this process alone, whatever the backend.
     """
 
     run_id: str
@@ -60,6 +66,7 @@ class Options:
     clock: Clock = field(default_factory=SystemClock)
     defer_reverts: bool = False
     never_resolve: bool = False
+    commit: CommitPolicy = "each"
 
     def __post_init__(self) -> None:
         """Raise WrongType or NotPossible for values that make no sense."""
@@ -67,6 +74,7 @@ class Options:
         check_id("book", self.book)
         if self.on_change not in ("accept", "refuse"):
             raise NotPossible(f"on_change is {self.on_change!r}", todo="give 'accept' or 'refuse'")
+        check_policy(self.commit)
         if not _is_number(self.lease_s) or self.lease_s <= 0:
             raise NotPossible(f"lease_s is {self.lease_s!r}", todo="give seconds above 0; 30 is the default")
         if self.max_workers is not None and not (_is_number(self.max_workers) and self.max_workers >= 1):

@@ -49,13 +49,15 @@ def load(
     ``store`` gives the inputs by symbol. ``run_id`` names the run in the backend: the same id again continues it; one
     is made up when none is given. ``engine`` is ``serial`` or ``parallel`` (``executor``: ``threads``, ``processes``
     or an executor of yours, ``max_workers``). The other options are those of `Options`: ``book``, ``rerun``,
-    ``on_change``, ``take_over``, ``lease_s``. A backend that is fetched here is closed at the end of each ``run``; one
-    that you made stays open.
+    ``on_change``, ``take_over``, ``lease_s``, ``commit``. A backend that is fetched here is closed at the end of each
+    ``run``; one that you made stays open.
 
     Raises CompilationFailure with every wiring error, UnknownPlugin and NotPossible for what is asked in vain, and
     SecretMissing and SecretKeyMissing for an input whose secret cannot be had, or not be stored.
     """
     _check_options(options)
+    if options.get("commit") == "never":
+        backend = None
     chosen = Options(
         run_id=secrets.token_hex(6) if run_id is None else run_id,
         factory=None if factory is None else factory.to_row(),

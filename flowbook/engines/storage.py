@@ -6,10 +6,12 @@ Values are encoded when they arrive, before the core decides, and decoded when s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from flowbook.atoms.retry import HISTORY, Retry
 from flowbook.engines.checking import checked
+from flowbook.engines.commits import CommitPolicy, Waiting
 from flowbook.engines.context import Outcome
 from flowbook.engines.core.arguments import NotProvided, sources
 from flowbook.engines.core.messages import ON_FAILURE, Ended, Start
@@ -17,13 +19,13 @@ from flowbook.engines.core.run import Round, Run
 from flowbook.engines.options import SCHEMA
 from flowbook.engines.results import UNCHANGING, Results, live
 from flowbook.engines.secrecy import refuse_clear
-from flowbook.exceptions import EncodeError, InvalidState, NotFound, TooLarge
+from flowbook.exceptions import EncodeError, InvalidState, NotFound, StorageError, TooLarge
 from flowbook.failure import Failure
 from flowbook.flows.plan import Plan
 from flowbook.persistence import codec
 from flowbook.persistence.backend import Backend, Claim, FlowRecords
 from flowbook.persistence.changes import Change, Inline, Put, Row
-from flowbook.states import Direction
+from flowbook.states import Direction, FlowState
 
 CURRENT = ("flow", "plan", "input", "injected", "atom", "history", "request")
 """The kinds of records that an engine enters a run with."""
@@ -38,13 +40,14 @@ class Storage(Results):
     Writing is the engine's alone, between its entry to ``run()`` and its exit.
     """
 
-    def __init__(self, backend: Backend, run_id: str, plan: Plan) -> None:
+    def __init__(self, backend: Backend, run_id: str, plan: Plan, policy: CommitPolicy = "each") -> None:
         self.backend = backend
         self.run_id = run_id
         self.key = f"flow:{run_id}"
         super().__init__(plan)
         self.claim: Claim | None = None
         self.commits = 0
+        self._waiting = Waiting(policy)
         self._gathered: dict[str, Failure] = {}
         self._gathered_from: list[Inline] = []
         self._refused: dict[int, object] = {}  # results that could not be stored, for the atoms' own reverts
@@ -89,18 +92,39 @@ class Storage(Results):
         return run
 
     def commit(self, changes: Sequence[Change]) -> None:
-        """Write the changes of one decision, durably and at once, under the claim."""
+        """Write the changes of one decision, durably and at once, under the claim; a commit policy may let them wait.
+
+        Whatever the policy, nothing waits once the flow is finished or suspended.
+        """
         if self.claim is None:
             raise InvalidState("write", f"run {self.run_id!r} is not claimed")
+        if self._waiting.gathers and self._run is not None:
+            self._waiting.add(changes, self._run.now)
+            if self._run.flow_state is FlowState.RUNNING and not self._waiting.is_due(self._run.now):
+                return
+            changes = self._waiting.take()
         if changes:
             self.claim = self.backend.commit(self.claim, changes)
             self.commits += 1
             if self._run is not None:
                 self.recorded_state = self._run.flow_state
 
+    @property
+    def due_at(self) -> float | None:
+        """When `commit` is to be called, be it with nothing new, for what waits; None when nothing presses."""
+        return self._waiting.due_at
+
     def forget(self) -> None:
-        """Let go of the run as this process knew it: only what was committed counts, until it is entered again."""
+        """Let go of the run as this process knew it: only what was committed counts, until it is entered again.
+
+        What a commit policy let wait is committed first, if that can be.
+        """
+        waited = self._waiting.take()
         self._run = None
+        if waited and self.claim is not None:
+            with suppress(StorageError):
+                self.claim = self.backend.commit(self.claim, waited)
+                self.commits += 1
 
     def encode(self, value: object, what: str) -> Inline:
         """Return the handle of a value, as `handle_of` makes it for the backend."""
@@ -112,16 +136,21 @@ class Storage(Results):
         executes = start.direction is Direction.EXECUTE
         if failure is None:
             try:
-                what = f"result of {self.plan.names[start.node]!r}"
-                result = self.encode(value, what) if executes or value is not None else None
+                result = self._encoded(start.node, value) if executes or value is not None else None
                 absent = self.absent(start.node, value) if executes else None
-                self._refused.pop(start.node, None)
+                if self._refused:
+                    self._refused.pop(start.node, None)
                 return Ended(start, at, result=result, absent=absent, began_at=began_at)
             except (EncodeError, TooLarge) as error:
                 failure = Failure.from_exception(error)
                 if executes:
                     self._refused[start.node] = value
         return Ended(start, at, failure=self.encode(failure, "failure"), began_at=began_at)
+
+    def _encoded(self, node: int, value: object) -> Inline:
+        if self.backend.keeps_references:
+            return Inline(value)
+        return self.encode(value, f"result of {self.plan.names[node]!r}")
 
     def put_inputs(self, inputs: Mapping[str, object]) -> list[Change]:
         """Return the changes that record inputs, and let the run read them. Raises EncodeError and TooLarge."""
@@ -130,6 +159,8 @@ class Storage(Results):
     def absent(self, node: int, value: object) -> frozenset[int | str] | None:
         """Return the provided parts that a result does not have; None when it has them all."""
         save_as = self.plan.atom(node).save_as
+        if not save_as:
+            return None
         lacking = [index for index in save_as.values() if index is not None and not _has(value, index)]
         return frozenset(lacking) if lacking else None
 

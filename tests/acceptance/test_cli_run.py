@@ -33,6 +33,23 @@ def build(count: int, loud: bool = False, names: list[str] | None = None):
     return flow
 """
 
+MORTAL = """
+import os, pathlib, signal
+
+from flowbook import LinearFlow, Task
+
+class Step(Task):
+    def execute(self): pass
+
+class Die(Task):
+    def execute(self):
+        if not os.path.exists("died"):
+            pathlib.Path("died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+flow = LinearFlow("mortal").add(*[Step(f"s{number}") for number in range(4)], Die("die"))
+"""
+
 FAILING = """
 import logging
 
@@ -106,6 +123,24 @@ def test_the_storage_of_the_environment_is_used(folder: Path) -> None:
     assert flowbook(folder, "run", "hello.py::flow", env=env).code == 0
     assert (folder / "other.db").exists()
     assert not (folder / "flowbook.db").exists()
+
+
+@pytest.mark.parametrize(("policy", "saved"), [("each", 4), ("every:3:600", 3), ("end", 0)])
+def test_a_commit_policy_says_what_a_crash_takes_back(folder: Path, policy: str, saved: int) -> None:
+    (folder / "mortal.py").write_text(MORTAL)
+    words = "run", "mortal.py::flow", "--run-id", "r", "--commit", policy
+    assert flowbook(folder, *words).code == -signal.SIGKILL
+    shown = json.loads(flowbook(folder, "show", "r", "--json").out)
+    assert shown["counts"].get("SUCCESS", 0) == saved
+    ended = flowbook(folder, *words)
+    assert ended.code == 0
+    assert f"{5 - saved} done now" in ended.err
+
+
+def test_a_word_that_is_no_commit_policy_is_refused(folder: Path) -> None:
+    refused = flowbook(folder, "run", "hello.py::flow", "--commit", "every:0:1")
+    assert refused.code == 2
+    assert "'every:0:1' is no commit policy: give each, end, or as every:100:1.0" in refused.err
 
 
 def test_a_finished_run_is_not_run_again_unless_asked(folder: Path) -> None:

@@ -38,6 +38,26 @@ def judge(
     return Counter(interrupted=interrupted, redone=len(lines) - len({line.what for line in lines}))
 
 
+def judge_saved(
+    expected: dict[str, Any],
+    answer: dict[str, Any],
+    found: dict[str, Any],
+    lines: Sequence[Line],
+    expected_lines: Sequence[Line],
+) -> Counter[str]:
+    """Compare a run whose commits waited with one that did not crash; ``found`` is what the crash left.
+
+    What was saved is not done again; what waited is, under the same idempotency key.
+    """
+    assert answer["ended"] == expected["ended"]
+    assert {line.what for line in lines} == {line.what for line in expected_lines}
+    for line in lines[found["lines"] :]:
+        state = _state_of(line, found)
+        assert state not in SAVED[line.direction], f"{line} was {state} when its owner crashed"
+    assert len({line.key for line in lines}) == len({line.what for line in lines}), "keys differ between attempts"
+    return Counter(redone=len(lines) - len({line.what for line in lines}))
+
+
 def _nothing_saved_is_redone(looks: Sequence[dict[str, Any]], lines: Sequence[Line]) -> None:
     for found in looks:
         for line in lines[found["lines"] :]:

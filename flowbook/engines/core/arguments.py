@@ -35,23 +35,22 @@ def sources(run: Run, node: int, method: Direction | str) -> list[Source]:
     the flow, then the nearest provider whose result has the wanted part. Raises NotProvided.
     """
     arguments, heads = _wanted(run.plan, node, method)
-    injected = run.injected.get(node, _NOTHING)
+    injected, inputs = run.injected.get(node), run.inputs
     found: list[Source] = []
     for argument, head in zip(arguments, heads, strict=True):
-        given = injected.get(argument.symbol) or run.inputs.get(argument.symbol)
-        provider = None if given is not None else nearest(run, head)
-        if given is not None:
+        symbol = argument.symbol
+        given = (injected and injected.get(symbol)) or (inputs and inputs.get(symbol))
+        if given:
             found.append((argument.name, given, None))
-        elif provider is not None:
+            continue
+        provider = nearest(run, head)
+        if provider is not None:
             handle = run.result[provider.node]
             assert handle is not None  # nearest() answers only with those that have one
             found.append((argument.name, handle, provider.index))
         elif not argument.optional:
-            raise NotProvided(run.plan.names[node], argument.symbol)
+            raise NotProvided(run.plan.names[node], symbol)
     return found
-
-
-_NOTHING: dict[str, Inline] = {}
 
 
 def _wanted(plan: Plan, node: int, method: Direction | str) -> tuple[tuple[Argument, ...], Heads]:
@@ -68,9 +67,8 @@ def nearest(run: Run, head: Provider | None) -> Provider | None:
     """Return the nearest provider whose result may be read and has the provided part, or None."""
     while head is not None:
         node = head.node
-        if run.state[node] in READABLE and run.result[node] is not None:
-            absent = run.absent.get(node)
-            if absent is None or head.index not in absent:
-                return head
+        is_there = run.state[node] in READABLE and run.result[node] is not None
+        if is_there and (node not in run.absent or head.index not in run.absent[node]):
+            return head
         head = head.farther
     return None
