@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flowbook.atoms import (
         AlwaysRevert,
         AlwaysRevertAll,
+        Backoff,
         Decision,
         ForEach,
         History,
@@ -39,6 +40,7 @@ __all__ = [
     "AlwaysRevert",
     "AlwaysRevertAll",
     "AtomState",
+    "Backoff",
     "Decision",
     "Every",
     "Failure",
@@ -71,7 +73,7 @@ if not TYPE_CHECKING:
         __name__,
         {
             "flowbook.atoms": (
-                *("AlwaysRevert", "AlwaysRevertAll", "Decision", "ForEach", "History", "MapFunctorTask"),
+                *("AlwaysRevert", "AlwaysRevertAll", "Backoff", "Decision", "ForEach", "History", "MapFunctorTask"),
                 *("ParameterizedForEach", "ReduceFunctorTask", "Retry", "Task", "Times", "task"),
             ),
             "flowbook.engines.commits": ("Every",),

@@ -1,5 +1,6 @@
 """Atoms: what flows are made of."""
 
+from flowbook.atoms.backoff import Backoff
 from flowbook.atoms.base import Atom
 from flowbook.atoms.controllers import AlwaysRevert, AlwaysRevertAll, ForEach, ParameterizedForEach, Times
 from flowbook.atoms.functors import MapFunctorTask, ReduceFunctorTask
@@ -13,6 +14,7 @@ __all__ = [
     "AlwaysRevertAll",
     "Argument",
     "Atom",
+    "Backoff",
     "Decision",
     "ForEach",
     "FunctionTask",

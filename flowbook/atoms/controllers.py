@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, ClassVar, Self
 
+from flowbook.atoms.backoff import Backoff
 from flowbook.atoms.history import History
 from flowbook.atoms.retry import Decision, Retry
 from flowbook.atoms.signature import definition_of, place_at
@@ -57,7 +58,10 @@ class AlwaysRevertAll(_AtOnce):
 
 
 class _Limited(_ReadyMade):
-    """A retry that gives up at some time: by REVERT, or by REVERT_ALL with ``revert_all``."""
+    """A retry that gives up at some time: by REVERT, or by REVERT_ALL with ``revert_all``.
+
+    ``backoff`` says how long it waits before each further round; without one it does not wait.
+    """
 
     def __init__(
         self,
@@ -67,15 +71,23 @@ class _Limited(_ReadyMade):
         auto_extract: bool = True,
         rebind: Rebind | None = None,
         revert_all: bool = False,
+        backoff: Backoff | None = None,
     ) -> None:
         super().__init__(name, provides, requires, auto_extract, rebind)
+        if backoff is not None and not isinstance(backoff, Backoff):
+            raise WrongType(f"backoff of {self!r}", backoff, "a Backoff, as in Backoff(1, maximum=60)")
         self._revert_action = Decision.REVERT_ALL if revert_all else Decision.REVERT
+        self._backoff = backoff
+
+    def delay_s(self, history: History, chance: float) -> float:
+        """Return the pause that the backoff makes after so many rounds."""
+        return 0.0 if self._backoff is None else self._backoff.pause_s(len(history), chance)
 
 
 class Times(_Limited):
     """Run the flow up to ``attempts`` times; each time it gives the number of the attempt, from 1.
 
-    After the last attempt the flow is reverted, with ``revert_all`` everything.
+    After the last attempt the flow is reverted, with ``revert_all`` everything. A ``backoff`` makes pauses in between.
     """
 
     def __init__(
@@ -87,8 +99,9 @@ class Times(_Limited):
         auto_extract: bool = True,
         rebind: Rebind | None = None,
         revert_all: bool = False,
+        backoff: Backoff | None = None,
     ) -> None:
-        super().__init__(name, provides, requires, auto_extract, rebind, revert_all)
+        super().__init__(name, provides, requires, auto_extract, rebind, revert_all, backoff)
         if isinstance(attempts, bool) or not isinstance(attempts, int):
             raise WrongType(f"attempts of {self!r}", attempts, "a whole number")
         self._attempts = attempts
@@ -134,7 +147,7 @@ class OneByOne(_Limited):
 class ForEach(OneByOne):
     """Run the flow with each of ``values`` in turn, which it gives, until one run succeeds.
 
-    After the last value the flow is reverted, with ``revert_all`` everything.
+    After the last value the flow is reverted, with ``revert_all`` everything. A ``backoff`` makes pauses in between.
     """
 
     def __init__(
@@ -146,8 +159,9 @@ class ForEach(OneByOne):
         auto_extract: bool = True,
         rebind: Rebind | None = None,
         revert_all: bool = False,
+        backoff: Backoff | None = None,
     ) -> None:
-        super().__init__(name, provides, requires, auto_extract, rebind, revert_all)
+        super().__init__(name, provides, requires, auto_extract, rebind, revert_all, backoff)
         self._values = _listed(values, f"values of {self!r}")
 
     def execute(self, history: History, *args: Any, **kwargs: Any) -> Any:  # subclasses may take and give more

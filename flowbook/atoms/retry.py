@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from flowbook.atoms.base import Atom, Kind
+from flowbook.atoms.history import History
 from flowbook.atoms.signature import AnyCallable, Argument, read_parameters
 from flowbook.atoms.wiring import Method, Methods
 from flowbook.exceptions import NotPossible
@@ -36,7 +37,7 @@ class Retry(Atom):
 
     ``execute(history, …)`` runs before each round of the flow, and its result is what the retry provides.
     ``on_failure(history, …)`` returns a `Decision`. ``revert(history, flow_failures, …)`` may undo what
-    ``execute`` did.
+    ``execute`` did. ``delay_s(history, chance)`` may say how long to wait before the next round.
     A retry without a name gets the name of its flow and ``_retry``.
     """
 
@@ -49,6 +50,14 @@ class Retry(Atom):
     def on_failure(self, *args: Any, **kwargs: Any) -> Decision:  # subclasses choose their parameters
         """Return what is to happen now."""
         raise NotImplementedError
+
+    def delay_s(self, history: History, chance: float) -> float:
+        """Return in how many seconds the next round may begin; asked when ``on_failure`` has said RETRY.
+
+        What failed is reverted at once. The time is stored, so it counts across a suspend and a crash; no thread waits.
+        ``chance`` is drawn from 0 to 1 for this pause.
+        """
+        return 0.0
 
     @property
     def on_failure_arguments(self) -> tuple[Argument, ...]:

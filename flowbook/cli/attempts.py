@@ -60,6 +60,8 @@ def _header(report: AtomReport) -> Iterator[tuple[str, str]]:
         yield "gives", ", ".join(atom.provides)
     if atom.progress is not None:
         yield "progress", f"{atom.progress:.0%}"
+    if atom.next_try_at is not None:
+        yield "next try", f"at {time_text(atom.next_try_at)}"
     if atom.notes:
         yield "notes", notes_text(atom.notes)
     if atom.state == AtomState.SUCCESS:

@@ -195,12 +195,13 @@ def _cells(atom: AtomView, *, short: bool) -> dict[str, str]:
 
 
 def _note(atom: AtomView) -> str:
-    """Return why an atom failed, else how far it is and what it noted."""
+    """Return why an atom failed, else when it is tried again, how far it is and what it noted."""
     failure = atom.revert_failure or atom.failure
     if failure is not None:
         return failure_line(failure.type, failure.message)
     under_way = atom.state in UNFINISHED_ATOMS and atom.progress is not None
-    return " ".join(filter(None, (f"{atom.progress:.0%}" if under_way else "", notes_text(atom.notes))))
+    again = "" if atom.next_try_at is None else f"next try at {time_text(atom.next_try_at)}"
+    return " ".join(filter(None, (again, f"{atom.progress:.0%}" if under_way else "", notes_text(atom.notes))))
 
 
 def _print_failures(shown: Overview, command: _Command, room: int, *, verbose: bool) -> None:

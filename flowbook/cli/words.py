@@ -80,7 +80,7 @@ WORDS: Final[Mapping[str, tuple[Word, ...]]] = {
         Word(("--state", "states"), about="Only atoms in this state; may be given several times.", choices=("PENDING", "RUNNING", "SUCCESS", "FAILURE", "REVERTING", "REVERTED", "REVERT_FAILURE", "RETRYING", "IGNORE"), multiple=True),
         Word(("--json", "as_json"), about="Print a JSON document with a version: --output json.", is_flag=True),
         Word(("--output", "how"), about="How to print: a table (default), one JSON document, JSON lines, or CSV.", choices=("table", "json", "jsonl", "csv")),
-        Word(("--fields", "fields"), about="Print these fields of each row. There are: name, kind, state, round, attempts, reverts, started_at, ended_at, duration_s, progress, provides, place, notes, failure, revert_failure, result; round, attempt, direction, outcome, owner, started_at, ended_at, duration_s."),
+        Word(("--fields", "fields"), about="Print these fields of each row. There are: name, kind, state, round, attempts, reverts, started_at, ended_at, duration_s, progress, provides, place, notes, failure, revert_failure, result, next_try_at; round, attempt, direction, outcome, owner, started_at, ended_at, duration_s."),
         Word(("--backend", "backend"), about="Where runs are recorded. Default: $FLOWBOOK_BACKEND, else sqlite:///flowbook.db in this directory."),
         Word(("-v", "--verbose", "verbose"), about="Tell more: tracebacks of errors and failures.", is_flag=True),
     ),

@@ -218,6 +218,7 @@ _ROWS: Final[Mapping[str, _Shape]] = {
             "intention": _one_of(Intention),
             "wave": _is_wave,
             "last_wave": _is_wave,
+            "next_try_at": _is_time,
             "ignored_by": _is_text,
         },
         _needed_of_atom,

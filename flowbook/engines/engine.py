@@ -16,7 +16,7 @@ from flowbook.clock import Clock
 from flowbook.engines import opening
 from flowbook.engines.asking import answer
 from flowbook.engines.attempts import Attempts
-from flowbook.engines.core.messages import Annotate, Begin, Message, Start, Suspend
+from flowbook.engines.core.messages import Annotate, Begin, Message, Start, Suspend, Woke
 from flowbook.engines.core.run import Run
 from flowbook.engines.core.step import step
 from flowbook.engines.executors.base import Executor
@@ -25,6 +25,7 @@ from flowbook.engines.options import Options
 from flowbook.engines.ownership import Ownership
 from flowbook.engines.storage import Storage
 from flowbook.engines.telling import Teller
+from flowbook.engines.timers import patience_s
 from flowbook.exceptions import FlowbookError, InvalidState, StorageError
 from flowbook.flows.compilation import Compilation
 from flowbook.persistence.backend import Backend
@@ -169,7 +170,7 @@ class Engine:
         try:
             while True:
                 starts, messages = self._decide(run, messages), ()
-                if not run.in_flight:
+                if not run.in_flight and run.flow_state is not FlowState.RUNNING:
                     return
                 yield SCHEDULING
                 self._perform(run, starts, executor)
@@ -221,7 +222,7 @@ class Engine:
     def _receive(self, run: Run) -> list[Message]:
         """Wait for something to happen; return all that has, as messages."""
         messages: list[Message] = []
-        for item in self._wait():
+        for item in self._wait(patience_s(run, self._clock)):
             if isinstance(item, Finished):
                 if self._attempts.take(item.start):
                     messages.append(self.storage.accept(item.start, self._clock.now(), item.outcome()))
@@ -231,12 +232,12 @@ class Engine:
             elif isinstance(item, Lost):
                 raise item.error
         annotations = self._annotations()
-        return [*annotations, *messages] if annotations else messages
+        return [*annotations, *messages] if annotations else messages or [Woke(self._clock.now())]
 
-    def _wait(self) -> Sequence[Item]:
-        """Return what the inbox has; an interrupt while waiting suspends the flow first, a second one stops at once."""
+    def _wait(self, timeout_s: float | None) -> Sequence[Item]:
+        """Return what the inbox has by then; an interrupt suspends the flow first, a second one stops at once."""
         try:
-            return self._inbox.take_all()
+            return self._inbox.take_all(timeout_s)
         except KeyboardInterrupt as error:
             if self._stop is not None:
                 raise

@@ -86,13 +86,16 @@ class Inbox:
         """Tell that an attempt's future is done."""
         self._queue.put(Finished(start, future))
 
-    def take_all(self) -> list[Item]:
-        """Wait for something, and return all that has come, in order.
+    def take_all(self, timeout_s: float | None = None) -> list[Item]:
+        """Wait for something, and return all that has come, in order; nothing when ``timeout_s`` has passed.
 
         Metadata alone are held back for half a second, so that they are committed together with what follows. An
         interrupt may lose what was just taken.
         """
-        taken = [self._queue.get()]
+        try:
+            taken = [self._queue.get(timeout=timeout_s)]
+        except queue.Empty:
+            return []
         if isinstance(taken[0], Told):
             deadline = time.monotonic() + FLUSH_AFTER_S
             with suppress(queue.Empty):

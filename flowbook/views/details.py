@@ -57,7 +57,7 @@ class AtomView:
 
     ``duration_s`` is that of the last execution that ended, not of a revert. ``progress`` (0 to 1) is what the attempt
     under way has told, 1 after SUCCESS, None otherwise. ``notes`` is what it noted beside that; ``result`` is as it was
-    stored.
+    stored. ``next_try_at`` is when a retry may begin its next round, while that is to come.
     """
 
     name: str
@@ -76,6 +76,7 @@ class AtomView:
     result: Any  # JSON, as stored
     failure: FailureView | None
     revert_failure: FailureView | None
+    next_try_at: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +257,7 @@ def atom_of(records: FlowRecords, name: str, plan: Mapping[str, Any]) -> AtomVie
         stored(row.get("result")),
         failure_of(row.get("failure") or row.get("hook_failure")),
         failure_of(row.get("revert_failure")),
+        row.get("next_try_at"),
     )
 
 

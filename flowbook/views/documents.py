@@ -85,6 +85,7 @@ def _atom(atom: AtomView) -> Document:
         "failure": _failure(atom.failure),
         "revert_failure": _failure(atom.revert_failure),
         "result": atom.result,
+        "next_try_at": iso(atom.next_try_at),
     }
 
 

@@ -102,6 +102,7 @@ _ATOM: Final[Mapping[str, Part]] = {
     "failure": maybe(FAILURE),
     "revert_failure": maybe(FAILURE),
     "result": ANYTHING,
+    "next_try_at": maybe(TIME),
 }
 
 _ATTEMPT: Final[Mapping[str, Part]] = {

@@ -237,6 +237,23 @@ def _retried() -> Flow:
     return LinearFlow("outer").add(Step("first"), flow, Step("last", after=["f2", "again"]))
 
 
+def _retried_later() -> Flow:
+    """A scope that waits before each round, while another one goes on beside it."""
+    again = Noted(3, "again", backoff=flowbook.Backoff(5, jitter=0.5))
+    waits = LinearFlow("waits", retry=again).add(Step("a"), Flaky("b", 2), Step("c", after=["b"]))
+    beside = LinearFlow("beside", retry=Noted(2, "beside_again")).add(Step("d"), Flaky("e", 1), Step("f"))
+    both = UnorderedFlow("both").add(waits, beside)
+    return LinearFlow("outer").add(Step("first"), both, Step("last", after=["c", "f"]))
+
+
+def _reverted_while_it_waits() -> Flow:
+    """A scope that waits before a round that never begins: what is beside it fails for good."""
+    again = Noted(2, "again", backoff=flowbook.Backoff(1_000_000, maximum=1_000_000))
+    waits = LinearFlow("waits", retry=again).add(Step("a"), Flaky("b", 1))
+    beside = chain("beside", *"cdef").add(Broken("bad"))
+    return LinearFlow("outer").add(Step("first"), UnorderedFlow("both").add(waits, beside))
+
+
 def _retries_in_retries() -> Flow:
     inner = LinearFlow("inner", retry=Noted(2, "inner_again")).add(Step("c"), Flaky("d", 3))
     return LinearFlow("outer", retry=Noted(2, "outer_again")).add(Step("a"), inner, Step("e", after=["d"]))
@@ -293,6 +310,9 @@ CANONICAL = {
     "graph": Canonical(_graph),
     "progress": Canonical(_progress),
     "retried": Canonical(_retried),
+    "retried_later": Canonical(_retried_later),
+    "retry_suspended_later": Canonical(_retried_later, frozenset({("a", "REVERTED"), ("again", "SUCCESS")})),
+    "reverted_while_it_waits": Canonical(_reverted_while_it_waits),
     "retries_in_retries": Canonical(_retries_in_retries),
     "retries_that_give_up": Canonical(_retries_that_give_up),
     "retry_reverted_alone": Canonical(_retry_reverted_alone),

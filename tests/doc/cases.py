@@ -28,6 +28,7 @@ from flowbook.engines.core.messages import Annotate, Ended, Message
 from flowbook.engines.executors.base import Outcome
 from flowbook.flows import Depth
 from flowbook.persistence import Backend, fetch
+from unit.engines.clocks import ManualClock
 
 
 class Works(Task):
@@ -76,6 +77,22 @@ class Says(Retry):
 
     def revert(self, history: History) -> None:
         assert len(history)
+
+
+class Waits(Says):
+    """Waits 10 seconds before it begins another round."""
+
+    def delay_s(self, history: History, chance: float) -> float:
+        return 10.0
+
+
+class Recovers(Works):
+    """Raises in its first round."""
+
+    def execute(self) -> str:
+        if not current().round:
+            raise ValueError(self.name)
+        return self.name
 
 
 class AtOnce:
@@ -181,6 +198,16 @@ def run_nested_retries(trace: Trace) -> None:
 def suspend_before_a_round(trace: Trace) -> None:
     retry = Says("R", Decision.RETRY, Decision.REVERT)
     run_and_suspend(LinearFlow("f", retry=retry).add(Fails("a")), ("a", "REVERTED"))
+
+
+def wait_for_a_round(trace: Trace) -> None:
+    retry = Waits("R", Decision.RETRY)
+    a = Recovers("a")
+    clock = ManualClock(at=100.0)
+    engine = engine_for(LinearFlow("f", retry=retry).add(a), strict_memory(), clock=clock)
+    for told in engine.run_iter():
+        if told == "WAITING" and not engine.storage.run.in_flight:
+            clock.at = 110.0
 
 
 def ignore(depth: Depth) -> None:

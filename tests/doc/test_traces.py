@@ -34,6 +34,7 @@ FLOW = Put("flow", "r", {"id": "r", "state": "RUNNING"})
         cases.crash_and_resume,
         cases.run_nested_retries,
         cases.suspend_before_a_round,
+        cases.wait_for_a_round,
         cases.ignore_flow,
     ],
 )

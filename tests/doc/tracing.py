@@ -19,6 +19,7 @@ from flowbook.engines.core.messages import (
     Message,
     Start,
     Suspend,
+    Woke,
 )
 from flowbook.engines.core.run import Run
 from flowbook.engines.core.step import step
@@ -30,7 +31,17 @@ Row = tuple[str, ...]
 
 NOTHING = "-"
 _ALWAYS = {"started_at", "owner", "id", "schema", "book", "name", "created_at", "updated_at", "atoms"}
-_SHOWN_WITH_VALUE = {"attempt", "revert_attempt", "round", "due", "undo", "intention", "ignored_by", "metadata"}
+_SHOWN_WITH_VALUE = {
+    "attempt",
+    "revert_attempt",
+    "round",
+    "due",
+    "undo",
+    "intention",
+    "next_try_at",
+    "ignored_by",
+    "metadata",
+}
 
 
 class Trace:
@@ -101,8 +112,12 @@ def _message(plan: Plan, message: Message) -> str:
             return f"Ended {_start(plan, start)}: {'success' if failure is None else 'failure'}"
         case Suspend(withdrawn=starts):
             return "Suspend" + (f", withdrawn: {_joined(_start(plan, start) for start in starts)}" if starts else "")
+        case Woke(at=at):
+            return f"Woke at {at:g}"
         case Annotate(node=node, metadata=metadata):
             return f"Annotate {plan.names[node]}: {_shown(metadata)}"
+        case Answered(ask=ask, value=value, delay_s=delay_s) if delay_s:
+            return f"Answered {_ask(plan, ask)} {value} in {delay_s:g} s"
         case Answered(ask=ask, value=value, failure=failure):
             return f"Answered {_ask(plan, ask)} {'raised' if failure is not None else value or 'yes'}"
 

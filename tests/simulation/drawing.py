@@ -22,6 +22,7 @@ PATTERNS = {"linear": LinearFlow, "unordered": UnorderedFlow, "graph": GraphFlow
 SYMBOLS = ("x0", "x1", "x2", "x3", "x4", "x5")
 MOST_ATOMS = 40
 MOST_RETRIES_DEEP = 3
+DELAYS_S = (5.0, 20.0)
 ENDING = ("REVERT", "REVERT", "REVERT_ALL", "RAISES")
 
 
@@ -41,10 +42,11 @@ class Step:
 class Controller(Step):
     """A retry: what it answers to the first failure in its history, to the second, and so on; the last one for ever.
 
-    Answers are decisions, or RAISES.
+    Answers are decisions, or RAISES. It waits ``delay_s`` before each further round.
     """
 
     answers: tuple[str, ...] = ("REVERT",)
+    delay_s: float = 0.0
 
     def answer(self, failures: int) -> str:
         """Return what it says when its history has so many failures."""
@@ -140,6 +142,9 @@ class Asked(Retry):
             raise RuntimeError(said)
         return Decision(said)
 
+    def delay_s(self, history: History, chance: float) -> float:
+        return self.controller.delay_s
+
     def revert(self, **values: object) -> None: ...
 
 
@@ -210,7 +215,8 @@ def _controller(name: str, density: float, random: Random) -> Controller:
     step = _step(name, density, random)
     answers = random.choices(("RETRY", "RETRY", "RETRY", random.choice(ENDING)), k=random.randint(0, 3))
     fields = {field: getattr(step, field) for field in ("provides", "requires", "reverts_with", "lenient", "priority")}
-    return Controller(name, **fields, answers=(*answers, random.choice(ENDING)))
+    delay_s = Random(f"{name} {answers}").choice((0.0, 0.0, *DELAYS_S))
+    return Controller(name, **fields, answers=(*answers, random.choice(ENDING)), delay_s=delay_s)
 
 
 def _part(

@@ -22,6 +22,7 @@ from flowbook.engines.core.messages import (
     Message,
     Start,
     Suspend,
+    Woke,
 )
 from flowbook.engines.core.run import Run
 from flowbook.engines.core.selection import voters
@@ -36,13 +37,14 @@ from flowbook.states import (
     Direction,
     FlowState,
 )
-from simulation.drawing import Case, build
+from simulation.drawing import DELAYS_S, Case, build
 from simulation.layout import Layout, NotWired, Scopes
 from simulation.records import FLOW_MOVES, Records
 from simulation.reference import Reference
 from simulation.reference_scopes import ScopedReference
 
 MOST_STEPS = 20_000
+LONGEST_DELAY_S = max(DELAYS_S)
 DISTURBED_ENTRIES = 25  # after that many the run is left in peace, and has to end
 
 WIDEST_FIRST = ("ALL", "FLOW", "NEIGHBORS", "ATOM")
@@ -58,12 +60,14 @@ class Play:
     def __init__(self, case: Case) -> None:
         self.case = case
         self.random = Random(case.seed)
+        self.time = Random(f"time of {case.seed}")
         self.window = case.window
         self.records = Records()
         self.made: list[Ended] = []  # the ends of all attempts, told or not
         self.pending: list[Ended] = []  # those that come of the attempts in flight
         self.untold: set[Ended] = set()  # those that count when they are told: once, and to the Run they belong to
         self.entries = self.steps = 0
+        self.now = 0.0
 
     def run(self) -> Play:
         """Play until the flow is finished; raises AssertionError (or what the core raises) at the first difference."""
@@ -115,11 +119,11 @@ class Play:
         run.history = {self.plan.index[name]: rounds_of(rows) for name, rows in self.records.history.items()}
         run.defer_reverts, run.never_resolve = self.case.defer_reverts, self.case.never_resolve
         self.pending, self.untold = [], set()
-        messages: Sequence[Message] = [Begin(float(self.entries))]
+        messages: Sequence[Message] = [Begin(self.now)]
         try:
             while True:
                 starts = self._decide(run, messages)
-                if not run.in_flight:
+                if not run.in_flight and run.flow_state is not FlowState.RUNNING:
                     assert not starts
                     return
                 self._perform(run, starts)
@@ -131,8 +135,12 @@ class Play:
         starts: list[Start] = []
         while True:
             committed = copy(self.reference)
+            if isinstance(self.reference, ScopedReference):
+                self.reference.now = self.now
             for message in messages:
                 self._tell_reference(message)
+            if isinstance(self.reference, ScopedReference):
+                self.reference.wake()
             decision = self._step(run, messages)
             if self._likely(self.case.crashes / 2):
                 self.reference = committed
@@ -149,7 +157,7 @@ class Play:
             if decision.ask is not None:
                 messages = [self._answer(run, decision.ask)]
             elif (decision.starts or decision.goes_on) and self._likely(self.case.suspends / 2):
-                messages = [Suspend(0.0, [*decision.starts, *self._cancelled()])]
+                messages = [Suspend(self.now, [*decision.starts, *self._cancelled()])]
             else:
                 starts += decision.starts
                 if not decision.goes_on:
@@ -196,10 +204,10 @@ class Play:
                 fails = True
             absent = frozenset({1}) if executes and name in self.reference.absent else None
             if fails:
-                ended = Ended(start, 1.0, failure=Inline(f"failure of {name}, round {start.round}"))
+                ended = Ended(start, self.now, failure=Inline(f"failure of {name}, round {start.round}"))
             else:
                 result = Inline((name, start.round)) if executes else None
-                ended = Ended(start, 1.0, result, absent=absent)
+                ended = Ended(start, self.now, result, absent=absent)
             self.pending.append(ended)
             self.made.append(ended)
             self.untold.add(ended)
@@ -211,15 +219,17 @@ class Play:
         if ask.question == DECIDE:
             said = self._voted(name)
             value = Depth(said) if said in WIDEST_FIRST else None
+            delay_s = 0.0
         else:
             controller = self.layout.atoms[name].controller
             said = controller.answer(sum(len(one.failures) for one in run.history.get(ask.node, ())))
             if not self._arguments_agree(run, ask.node, ON_FAILURE):
                 said = "RAISES"
             value = None if said == "RAISES" else retries.Decision(said)
-        self.said = said
+            delay_s = controller.delay_s if said == "RETRY" else 0.0
+        self.said, self.delay_s = said, delay_s
         raised = f"failure of {name}, round {self._round(name)}"
-        return Answered(ask, 3.0, value, Inline(raised) if said == "RAISES" else None)
+        return Answered(ask, self.now, value, Inline(raised) if said == "RAISES" else None, self.delay_s)
 
     def _voted(self, name: str) -> str:
         votes = self.scoped.voters(name)
@@ -234,15 +244,23 @@ class Play:
 
     def _next_messages(self) -> list[Message]:
         messages: list[Message] = []
+        if not self.pending or self.time.random() < 0.3:
+            self.now += self.time.choice((1.0, LONGEST_DELAY_S))
         if self._likely(self.case.suspends / 2):
-            messages.append(Suspend(2.0, self._cancelled()))
+            messages.append(Suspend(self.now, self._cancelled()))
         take = self.random.randint(0 if messages else 1, max(1, len(self.pending))) if self.pending else 0
         self.random.shuffle(self.pending)
         messages += self.pending[:take]
         del self.pending[:take]
+        for ended in messages:
+            if isinstance(ended, Ended):
+                ended.at = self.now
+        if not messages or self.time.random() < 0.3:
+            messages.append(Woke(self.now))
         if self.made and self._likely(0.15):
             late = self.random.choice(self.made)  # a second copy, or what an earlier owner's thread sends
             if late not in self.pending:
+                late.at = self.now
                 messages.insert(self.random.randint(0, len(messages)), late)
         if self.plan.index and self._likely(0.05):
             node = self.random.choice(list(self.plan.index.values()))
@@ -286,7 +304,7 @@ class Play:
             case Answered(ask=ask) if ask.question == DECIDE:
                 self.scoped.decide(name[ask.node], self.said)
             case Answered():
-                self.scoped.answered(self.question, self.said)
+                self.scoped.answered(self.question, self.said, self.delay_s)
             case Suspend(withdrawn=withdrawn):
                 self.reference.suspended([name[start.node] for start in withdrawn])
 

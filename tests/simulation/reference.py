@@ -23,6 +23,7 @@ class Reference:
         self.executed_in: dict[str, int] = {}  # the waves of what was executed: that of a revert is forgotten
         self.flow, self.failed = "PENDING", set[str]()
         self.in_flight, self.queue = set[str](), set[str]()
+        self.parked = set[str]()  # those that may not begin a round yet (here: none)
         self.undecided: set[str] = set()  # those that are ready but for their deciders (here: none)
         self.reverted_since: dict[str, int] = {}  # the waves of failures, by what is reverted (here: all, "")
         self.broken_in: float = ALWAYS  # the wave of a revert that failed
@@ -33,8 +34,12 @@ class Reference:
         waves = self.wave = {**self.wave, **{name: self.executed_in[name] for name in undo}}
         latest = max(waves.values(), default=-1)
         self.flow, self.in_flight, self.queue = "RUNNING", set(), set()  # RUNNING or REVERTING now means: interrupted
+        self.parked = set()
         self._queue_ready(latest)
-        self.wave = {**waves, **({} if self._keeps_waves() else dict.fromkeys(self.queue | self.undecided, latest + 1))}
+        ready = self.queue | self.undecided | self.parked
+        if self._keeps_waves():  # but what is free to be reverted is so from now on
+            ready = {n for n in ready if self.broken_in == ALWAYS and self.state[n] in IN_THE_WAY - {"RUNNING"}}
+        self.wave = {**waves, **dict.fromkeys(ready, latest + 1)}
 
     def _keeps_waves(self) -> bool:
         return self.broken_in < ALWAYS
@@ -71,9 +76,11 @@ class Reference:
     def settled(self) -> str:
         if self.in_flight:
             return self.flow
-        if self.queue:
+        if self.queue or (self.parked and self.flow == "SUSPENDING"):
             assert self.flow == "SUSPENDING", "nothing was started though it might"
             self.flow = "SUSPENDED"
+        elif self.parked:
+            assert self.broken_in == ALWAYS, "it waits for what is not started any more"
         elif self.broken_in < ALWAYS or self.reverted_since:
             self.flow = "FAILURE" if self.broken_in < ALWAYS else "REVERTED"
         else:
@@ -109,11 +116,12 @@ class Reference:
     def _break(self, wave: int) -> None:
         if self.broken_in == ALWAYS:
             self.queue = {n for n in self.queue if self.wave[n] <= wave or self._is_interrupted(n)}
+            self.parked = set()
             self.undone = {n for n in self.queue | self.in_flight if self.state[n] in IN_THE_WAY - {"RUNNING"}}
             self.broken_in = wave
 
     def _queue_ready(self, wave: int) -> None:
-        idle = [name for name in self.state if name not in self.queue | self.in_flight]
+        idle = [name for name in self.state if name not in self.queue | self.in_flight | self.parked]
         due = [name for name in idle if self._may_execute(name)]
         self.wave = {**self.wave, **{n: self._ready_wave(n) for n in due if n not in self.undecided}}
         self.queue = self.queue.union(due)

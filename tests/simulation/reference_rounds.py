@@ -27,6 +27,8 @@ class Rounds(Reference):
         self.ignored_by: dict[str, str] = {}  # the atom that the deciders said no to
         self.decided: set[str] = set()  # those whose deciders said yes
         self.due: set[str] = set()  # those that are still started after a revert has failed, nobody being asked
+        self.now = 0.0
+        self.next_try_at: dict[str, float] = {}  # when the round may begin that a scope is reverted for
         self.dropped: set[str] = set()  # those that were ready later than a failure: this owner does not start them
 
     def _keeps_waves(self) -> bool:
@@ -44,6 +46,11 @@ class Rounds(Reference):
         """Return the retries that wait for room to begin a new round."""
         return set(filter(self._awaits_round, self.queue))
 
+    def wake(self) -> None:
+        """Queue what may go on by now."""
+        due = {name for name in self.parked if self.next_try_at[name] <= self.now}
+        self.parked, self.queue = self.parked - due, self.queue | due
+
     def started(self, name: str) -> str:
         if self._awaits_round(name):
             self._begin_round(name)
@@ -58,6 +65,8 @@ class Rounds(Reference):
     def _forget_intentions(self, scopes: set[str]) -> None:
         self.intentions = {scope: what for scope, what in self.intentions.items() if scope not in scopes}
         self.reverted_since = {scope: wave for scope, wave in self.reverted_since.items() if scope not in scopes}
+        self.next_try_at = {scope: at for scope, at in self.next_try_at.items() if scope not in scopes}
+        self.parked = self.parked - scopes
 
     def _begin_due_rounds(self, members: set[str], wave: int) -> None:
         """Begin the rounds that were due no later than what fails now: the retries of these are still run."""
@@ -88,6 +97,8 @@ class Rounds(Reference):
 
     def _queue_ready(self, wave: int) -> None:
         super()._queue_ready(wave)
+        early = {name for name in self.rounds() if self.next_try_at.get(name, 0.0) > self.now}
+        self.queue, self.parked = self.queue - early, self.parked | early
         broken = self.broken_in < ALWAYS
         undecided = set() if broken else {name for name in self.state if self._is_undecided(name)}
         self.wave = {**self.wave, **{name: self._ready_wave(name) for name in undecided - self.undecided}}

@@ -78,11 +78,11 @@ class ScopedReference(Rounds):
             self.history = {**self.history, retry: [*rounds[:-1], (result, {about: question.what, **failures})]}
         return question
 
-    def answered(self, question: Question, answer: str) -> None:
-        """Take what a retry said: a decision, or RAISES."""
+    def answered(self, question: Question, answer: str, delay_s: float) -> None:
+        """Take what a retry said: a decision, or RAISES; with RETRY, how long it waits."""
         outer = self._retries_of(question.retry)
         if answer == "RETRY":
-            self._resolve(question.retry, "RETRY", question.wave)
+            self._resolve(question.retry, "RETRY", question.wave, delay_s)
         elif answer != "REVERT" or (not outer and self.defers):
             self._resolve(WHOLE, "REVERT", question.wave)
         elif not outer:
@@ -133,7 +133,7 @@ class ScopedReference(Rounds):
             super()._break(wave)
             self.due = self.queue | self.in_flight
 
-    def _resolve(self, scope: str, what: str, wave: int) -> None:
+    def _resolve(self, scope: str, what: str, wave: int, delay_s: float = 0.0) -> None:
         around = (WHOLE,) if scope == WHOLE else self.layout.around[scope]
         decided = next((one for one in around if one in self.intentions), None)
         wins = decided == scope and self.intentions[scope] == "RETRY" and what == "REVERT"
@@ -147,6 +147,7 @@ class ScopedReference(Rounds):
         self._forget_intentions(members)
         self.intentions = {**self.intentions, scope: what}
         self.reverted_since = {**self.reverted_since, scope: wave}
+        self.next_try_at = {**self.next_try_at, **({scope: self.now + delay_s} if delay_s else {})}
 
     def _reached(self, name: str, depth: str) -> set[str]:
         """Return the atoms that a no of this depth ignores."""

@@ -29,7 +29,7 @@ from flowbook.persistence.memory import MemoryBackend
 from flowbook.persistence.owners import Owner
 from flowbook.states import ATOM_TRANSITIONS, FINISHED, UNFINISHED_ATOMS, AtomEvent, AtomState, Direction, FlowState
 from flowbook.testing.faults import Counting
-from simulation.drawing import SYMBOLS, Part, build, draw_flow, parts_of
+from simulation.drawing import DELAYS_S, SYMBOLS, Part, build, draw_flow, parts_of
 from simulation.records import MOVES
 
 INPUTS = dict.fromkeys(SYMBOLS[:4], 0)
@@ -240,6 +240,8 @@ class Engines(RuleBasedStateMachine):
         for which, failing in ends or [(0, NEITHER)]:
             if self.hands.pending:
                 self.hands.end(which, failing)
+            else:  # a retry waits to begin its next round
+                self.clock.at += max(DELAYS_S)
         with suppress(OwnershipLost, StorageUnavailable):
             self._next()
             return
@@ -253,9 +255,10 @@ class Engines(RuleBasedStateMachine):
 
     def _next(self) -> None:
         """Let the engine come to where it waits, or to its end."""
+        assert self.engine is not None
         for told in self.states:
             self.told.append(told)
-            if told == "WAITING" and self.hands.pending:
+            if told == "WAITING" and (self.hands.pending or not self.engine.storage.run.in_flight):
                 return
         self.engine = None
 

@@ -108,7 +108,7 @@ def test_a_no_that_reaches_too_little_is_found_and_made_small(monkeypatch: pytes
     assert len(list(steps_of(smallest.flow))) <= 4
 
 
-@pytest.mark.parametrize("rule", ["drop_later", "awaits_round", "voters"])
+@pytest.mark.parametrize("rule", ["drop_later", "awaits_round", "voters", "next_waking"])
 def test_a_rule_that_is_left_out_is_found(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selection, rule, lambda *_: None)
     assert any(failure_of(draw(seed)) for seed in SEEDS)

@@ -89,14 +89,21 @@ class Ask:
 class Answered:
     """A message: a hook answered, with a value (for the core to read, never stored) or with a failure.
 
-    To ``ON_FAILURE`` the value is a retry's `Decision`, to ``DECIDE`` the depth of a no, or None.
+    To ``ON_FAILURE`` the value is a retry's `Decision`, to ``DECIDE`` the depth of a no, or None. A retry's RETRY may
+    come with ``delay_s``: the next round begins so much later.
     """
 
-    __slots__ = ("ask", "at", "failure", "value")
+    __slots__ = ("ask", "at", "delay_s", "failure", "value")
 
     def __init__(
-        self, ask: Ask, at: float, value: retry.Decision | Depth | None = None, failure: Inline | None = None
+        self,
+        ask: Ask,
+        at: float,
+        value: retry.Decision | Depth | None = None,
+        failure: Inline | None = None,
+        delay_s: float = 0.0,
     ) -> None:
+        self.delay_s = delay_s
         self.ask = ask
         self.at = at
         self.value = value
@@ -124,7 +131,16 @@ class Annotate:
         self.start = start
 
 
-Message = Begin | Ended | Answered | Suspend | Annotate
+class Woke:
+    """A message: time has passed."""
+
+    __slots__ = ("at",)
+
+    def __init__(self, at: float) -> None:
+        self.at = at
+
+
+Message = Begin | Ended | Answered | Suspend | Annotate | Woke
 
 
 class Event:

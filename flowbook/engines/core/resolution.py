@@ -10,7 +10,7 @@ from flowbook.engines.core.messages import ON_FAILURE, Answered, Ask, Decision, 
 from flowbook.engines.core.run import Reverting, Round, Run
 from flowbook.flows.plan import ROOT
 from flowbook.persistence.changes import Append, Delete, Inline
-from flowbook.states import AtomEvent, AtomState, atom_after
+from flowbook.states import AtomEvent, AtomState, FlowEvent, atom_after, flow_after
 
 HISTORY = "history"
 """The kind of record that a retry's rounds are appended under: ``result``, or ``atom`` and its ``failure``."""
@@ -38,6 +38,10 @@ def break_off(run: Run, decision: Decision) -> None:
     if run.broken:
         return
     _begin_due_rounds(run, 0, len(run.state), decision)
+    for scope, reverting in run.reverting.items():
+        if reverting.next_try_at is not None:  # there is no next try any more
+            reverting.next_try_at = None
+            decision.changes.append(run.put(run.plan.scopes[scope].first))
     selection.break_off(run)
     decision.changes.append(run.put_flow())
 
@@ -77,7 +81,7 @@ def answered(run: Run, message: Answered, decision: Decision) -> None:
         decision.changes.append(run.put(ask.node))
         resolve(run, ROOT, decision, retries=False)
     elif message.value is retry.Decision.RETRY:
-        resolve(run, scope, decision, retries=True)
+        resolve(run, scope, decision, retries=True, delay_s=message.delay_s)
     elif message.value is retry.Decision.REVERT_ALL or (parent == ROOT and run.defer_reverts):
         resolve(run, ROOT, decision, retries=False)
     elif parent == ROOT:
@@ -87,8 +91,11 @@ def answered(run: Run, message: Answered, decision: Decision) -> None:
         run.asks.appendleft(_question(run, parent, ask.node, ask.failure, ask.first))
 
 
-def resolve(run: Run, scope: int, decision: Decision, *, retries: bool) -> None:
-    """Revert a scope, unless it or one around it is being reverted already; reverting wins over a new round."""
+def resolve(run: Run, scope: int, decision: Decision, *, retries: bool, delay_s: float = 0.0) -> None:
+    """Revert a scope, unless it or one around it is being reverted already; reverting wins over a new round.
+
+    A new round begins ``delay_s`` from now, or when all is reverted, if that is later.
+    """
     plan, around = run.plan, scope
     while True:
         reverting = run.reverting.get(around)
@@ -99,7 +106,7 @@ def resolve(run: Run, scope: int, decision: Decision, *, retries: bool) -> None:
         if around == ROOT:
             break
         around = plan.scopes[around].parent
-    _begin_revert(run, scope, decision, retries=retries)
+    _begin_revert(run, scope, decision, retries=retries, next_try_at=run.now + delay_s if delay_s else None)
 
 
 def cover(run: Run) -> None:
@@ -161,6 +168,14 @@ def move(run: Run, node: int, event: AtomEvent, decision: Decision) -> None:
         decision.endings.append(Event(node, state, old, run.attempt[node]))
 
 
+def move_flow(run: Run, event: FlowEvent, decision: Decision) -> None:
+    """Lead the flow where ``event`` says, and tell of it."""
+    old = run.flow_state
+    run.flow_state = flow_after(old, event)
+    if run.listening:
+        decision.endings.append(Event(None, run.flow_state, old))
+
+
 def _asked_for(run: Run, scope: int) -> int:
     """Return the scope whose retry can be asked: this one, or the next around it whose retry was not ignored."""
     while scope != ROOT and run.state[run.plan.scopes[scope].first] is AtomState.IGNORE:
@@ -172,14 +187,14 @@ def _question(run: Run, scope: int, about: int, failure: Inline, first: int) -> 
     return Ask(run.plan.scopes[scope].first, ON_FAILURE, run.wave, about, failure, first)
 
 
-def _begin_revert(run: Run, scope: int, decision: Decision, *, retries: bool) -> None:
+def _begin_revert(run: Run, scope: int, decision: Decision, *, retries: bool, next_try_at: float | None = None) -> None:
     """Turn a scope to reverting; what is queued or running in it is still finished, then reverted as well."""
     plan, first, end = run.plan, run.plan.scopes[scope].first, run.plan.scopes[scope].end
     _begin_due_rounds(run, first, end, decision)
     selection.drop_later(run, first, end)
     was = run.reverting.get(scope)  # then what it dropped stays so
     wave = run.wave if was is None else min(run.wave, was.wave)
-    run.reverting[scope] = Reverting(wave, retries=retries)
+    run.reverting[scope] = Reverting(wave, retries=retries, next_try_at=next_try_at)
     for inner in _inner(run, scope):
         if run.reverting.pop(inner, None) is not None:
             decision.changes.append(run.put(plan.scopes[inner].first))

@@ -27,13 +27,14 @@ class Reverting:
     """What is to become of a scope that is being reverted: ``retries`` says whether a new round follows.
 
     ``left`` counts the atoms that reverting has still to reach. What became ready no later than in ``wave``, that of
-    the atom that failed, is executed nevertheless.
+    the atom that failed, is executed nevertheless. A new round begins no earlier than ``next_try_at`` (None: at once).
     """
 
-    __slots__ = ("left", "retries", "wave")
+    __slots__ = ("left", "next_try_at", "retries", "wave")
 
-    def __init__(self, wave: int, *, retries: bool) -> None:
+    def __init__(self, wave: int, *, retries: bool, next_try_at: float | None = None) -> None:
         self.left = 0
+        self.next_try_at = next_try_at
         self.retries = retries
         self.wave = wave
 
@@ -59,7 +60,8 @@ class Run:
     that they waited for, and 0 at first; ``wave`` is that of the atom whose end is taken in. ``left`` counts the atoms
     that are neither SUCCESS nor IGNORE.
 
-    ``reverting`` are the scopes under reverting by their index, none inside another. ``asks`` are the questions that
+    ``reverting`` are the scopes under reverting by their index, none inside another. ``parked`` is a heap of those that
+    were reverted for a round that may not begin yet: when it may, and the scope. ``asks`` are the questions that
     wait. ``history`` has the rounds of retries, ``injected`` what an atom is given before anything else, by symbol,
     ``ignored_by`` the atom that deciders said no to when they had this one ignored.
     """
@@ -87,6 +89,7 @@ class Run:
         "never_resolve",
         "now",
         "owner",
+        "parked",
         "plan",
         "queue",
         "queued",
@@ -138,6 +141,7 @@ class Run:
         self.reverting: dict[int, Reverting] = {}
         if flow_row.get("intention") == Intention.REVERT:
             self.reverting[ROOT] = Reverting(flow_row.get("last_wave", -1), retries=False)
+        self.parked: list[tuple[float, int]] = []
         self.asks: deque[Ask] = deque()
         self.history: dict[int, list[Round]] = {}
         self.ignored_by: dict[int, int] = {}
@@ -166,7 +170,8 @@ class Run:
         scope = self.plan.scope_of[node]
         if "intention" in row and self.plan.scopes[scope].retry == node:
             retries = row["intention"] == Intention.RETRY
-            self.reverting[scope] = Reverting(row.get("last_wave", -1), retries=retries)
+            next_try_at = row.get("next_try_at")
+            self.reverting[scope] = Reverting(row.get("last_wave", -1), retries=retries, next_try_at=next_try_at)
         for name, kept in self._rare():
             if name in row:
                 kept[node] = row[name]
@@ -207,6 +212,8 @@ class Run:
             if scope != ROOT and scope in self.reverting and self.plan.scopes[scope].retry == node:
                 reverting = self.reverting[scope]
                 row.update(intention=reverting.intention.value, last_wave=reverting.wave)
+                if reverting.next_try_at is not None:
+                    row["next_try_at"] = reverting.next_try_at
         return row
 
     def clear(self, node: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from heapq import heappop, heappush
+
 from flowbook.engines.core.messages import DECIDE, Ask
 from flowbook.engines.core.run import Run
 from flowbook.flows.plan import ROOT, Vote
@@ -133,6 +135,7 @@ def break_off(run: Run) -> None:
     """
     run.broken = True
     run.asks.clear()
+    run.parked.clear()
     run.queued = {n for n in run.queued if run.wave_of[n] <= run.wave or run.state[n] in UNFINISHED_ATOMS}
     last = sorted({*run.in_flight, *run.queued})
     for field, states in (("due", TO_EXECUTE), ("undo", TO_REVERT)):
@@ -222,11 +225,34 @@ def plan_reverts(run: Run, scope: int) -> None:
 
 
 def passed(run: Run, scope: int) -> None:
-    """Take note that reverting has reached every atom of a scope: its retry is queued, if a new round is wanted."""
-    retry = run.plan.scopes[scope].retry
-    if run.reverting[scope].retries and retry is not None and retry not in run.queued and not run.broken:
+    """Take note that reverting has reached every atom of a scope: its retry is queued, if a new round is wanted.
+
+    It is parked while that may not begin yet.
+    """
+    retry, reverting = run.plan.scopes[scope].retry, run.reverting[scope]
+    if reverting.retries and retry is not None and retry not in run.queued and not run.broken:
         run.wave_of[retry] = run.wave + 1
-        queue(run, retry)
+        if reverting.next_try_at is not None and reverting.next_try_at > run.now:
+            heappush(run.parked, (reverting.next_try_at, scope))
+        else:
+            queue(run, retry)
+
+
+def next_waking(run: Run) -> float | None:
+    """Return when the first of those that are parked may go on; None when nothing is."""
+    while run.parked:
+        at, scope = run.parked[0]
+        reverting = run.reverting.get(scope)
+        if reverting is not None and reverting.retries and reverting.next_try_at == at and not reverting.left:
+            return at
+        heappop(run.parked)  # something else has become of it
+    return None
+
+
+def wake(run: Run) -> None:
+    """Queue the retries that were parked and may begin their rounds by now."""
+    while (at := next_waking(run)) is not None and at <= run.now:
+        queue(run, run.plan.scopes[heappop(run.parked)[1]].first)
 
 
 def awaits_round(run: Run, node: int) -> bool:

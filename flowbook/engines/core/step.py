@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from flowbook.engines.core import deciding, resolution, selection, starting
-from flowbook.engines.core.messages import DECIDE, Annotate, Answered, Begin, Decision, Ended, Event, Message, Suspend
-from flowbook.engines.core.run import PROGRESS, Run
+from flowbook.engines.core import deciding, resolution, selection, starting, wishes
+from flowbook.engines.core.messages import DECIDE, Answered, Begin, Decision, Ended, Event, Message
+from flowbook.engines.core.run import Run
 from flowbook.exceptions import InternalError
 from flowbook.states import (
     FINISHED,
@@ -22,7 +22,6 @@ from flowbook.states import (
     FlowEvent,
     FlowState,
     atom_after,
-    flow_after,
 )
 
 SUCCEEDING = {Direction.EXECUTE: AtomEvent.SUCCEED, Direction.REVERT: AtomEvent.REVERT_SUCCEED}
@@ -32,11 +31,13 @@ FAILING = {Direction.EXECUTE: AtomEvent.FAIL, Direction.REVERT: AtomEvent.REVERT
 def step(run: Run, messages: Sequence[Message]) -> Decision:
     """Take in ``messages`` in their order and return the one decision that answers them all.
 
-    When nothing is in flight any more after it, the flow has reached a state in which the run ends.
+    When nothing is in flight or parked any more after it, the flow has reached a state in which the run ends.
     """
     decision = Decision()
     for message in messages:
         _RULES[type(message)](run, message, decision)
+    if run.parked:
+        selection.wake(run)
     while run.asks and decision.ask is None and not run.broken:
         ask = run.asks.popleft()
         (deciding if ask.question == DECIDE else resolution).put_question(run, ask, decision)
@@ -53,9 +54,9 @@ def _begin(run: Run, message: Begin, decision: Decision) -> None:
     resolution.cover(run)
     selection.prepare(run)
     if (run.flow_state, FlowEvent.RECOVER) in FLOW_TRANSITIONS:
-        _move_flow(run, FlowEvent.RECOVER, decision)
-        _move_flow(run, FlowEvent.RECOVERED, decision)
-    _move_flow(run, FlowEvent.BEGIN, decision)
+        resolution.move_flow(run, FlowEvent.RECOVER, decision)
+        resolution.move_flow(run, FlowEvent.RECOVERED, decision)
+    resolution.move_flow(run, FlowEvent.BEGIN, decision)
     decision.changes.append(run.put_flow())
     if AtomState.RETRYING in run.state and not run.broken:
         resolution.begin_left_rounds(run, decision)
@@ -115,36 +116,16 @@ def _after_failed_revert(run: Run, node: int, decision: Decision) -> None:
     resolution.break_off(run, decision)
 
 
-def _suspend(run: Run, message: Suspend, decision: Decision) -> None:
-    run.now = message.at
-    for start in reversed(message.withdrawn):
-        starting.withdraw(run, start, decision)
-    if run.flow_state is FlowState.RUNNING:
-        _move_flow(run, FlowEvent.SUSPEND, decision)
-        if run.in_flight or run.asks:
-            decision.changes.append(run.put_flow())
-
-
 def _answered(run: Run, message: Answered, decision: Decision) -> None:
     run.now, run.wave = message.at, message.ask.wave
     (deciding if message.ask.question == DECIDE else resolution).answered(run, message, decision)
 
 
-def _annotate(run: Run, message: Annotate, decision: Decision) -> None:
-    node = message.node
-    if message.start is not None and not starting.is_current(run, message.start):
-        return  # a late thread: its round or attempt is over
-    run.metadata[node] = {**run.metadata.get(node, {}), **message.metadata}
-    decision.changes.append(run.put(node))
-    if run.listening and PROGRESS in message.metadata:
-        decision.endings.append(Event(node, "PROGRESS", run.state[node], run.attempt[node]))
-
-
 def _settle(run: Run, decision: Decision) -> None:
-    """Nothing is in flight: say how the run ends."""
+    """Nothing is in flight: say how the run ends, if nothing is parked either."""
     if run.flow_state in FINISHED or run.flow_state is FlowState.SUSPENDED:
         return
-    is_over = not run.queued
+    is_over = not run.queued and selection.next_waking(run) is None
     if run.broken and is_over:
         event = FlowEvent.FAIL
     elif is_over and run.reverting:
@@ -153,20 +134,15 @@ def _settle(run: Run, decision: Decision) -> None:
         event = FlowEvent.FINISH
     elif run.flow_state is FlowState.SUSPENDING:
         event = FlowEvent.DRAIN
+    elif not (run.queued or is_over):
+        return
     else:
         raise InternalError(f"{run.plan.flow_name!r} has {run.left} atoms left and nothing that may start")
-    _move_flow(run, event, decision)
+    resolution.move_flow(run, event, decision)
     if run.flow_state in FINISHED:
         for field in ("last_wave", "due", "undo"):
             run.flow_row.pop(field, None)
     decision.changes.append(run.put_flow())
-
-
-def _move_flow(run: Run, event: FlowEvent, decision: Decision) -> None:
-    old = run.flow_state
-    run.flow_state = flow_after(old, event)
-    if run.listening:
-        decision.endings.append(Event(None, run.flow_state, old))
 
 
 _AFTER: dict[AtomEvent, Callable[[Run, int, Decision], None]] = {
@@ -180,6 +156,5 @@ _RULES: dict[type[Message], Callable[[Run, Any, Decision], None]] = {
     Begin: _begin,
     Ended: _ended,
     Answered: _answered,
-    Suspend: _suspend,
-    Annotate: _annotate,
+    **wishes.RULES,
 }

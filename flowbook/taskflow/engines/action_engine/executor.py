@@ -1,14 +1,13 @@
 """TaskFlow's ``engines.action_engine.executor``: where tasks run, as a native ``engine`` and its options."""
 
 import sys
-from collections.abc import Sequence
 from concurrent.futures import Executor
 from importlib import import_module
+from time import monotonic
 from typing import Any
 
 import futurist
 
-from flowbook.engines.inbox import Item
 from flowbook.engines.kinds import ParallelEngine
 from flowbook.taskflow.utils.eventlet_utils import check_for_eventlet
 
@@ -16,11 +15,12 @@ from flowbook.taskflow.utils.eventlet_utils import check_for_eventlet
 class _GreenEngine(ParallelEngine):
     """Lets green threads run while it waits."""
 
-    def _wait(self) -> Sequence[Item]:
+    def _wait(self, timeout_s: float | None) -> Any:  # as in Engine
         eventlet = import_module("eventlet")  # here: it may not be installed
-        while self._inbox._queue.empty():
+        until = monotonic() + (sys.maxsize if timeout_s is None else timeout_s)
+        while self._inbox._queue.empty() and monotonic() < until:
             eventlet.sleep(0.001)
-        return super()._wait()
+        return super()._wait(0.0)
 
 
 class ParallelThreadTaskExecutor:
