@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from places import Places
 from serving import Asked, Figures, timed
 
 PACKAGE = Path(flowbook.__file__).parent
+PAGE = Path(__file__).resolve().parents[2] / "doc" / "benchmarks" / "profiles.txt"
 EVERY_S = 0.001
 
 Line = tuple[str, int]
@@ -46,7 +47,8 @@ class Samples:
         while frame is not None and not frame.f_code.co_filename.startswith(str(PACKAGE)):
             frame = frame.f_back
         if frame is not None:
-            self.lines[frame.f_code.co_filename, frame.f_lineno] += 1
+            number = frame.f_lineno or frame.f_code.co_firstlineno  # between two lines there may be none
+            self.lines[frame.f_code.co_filename, number] += 1
 
     @contextmanager
     def taken(self) -> Iterator[Figures]:
@@ -96,22 +98,42 @@ def profile(workload: Workload, places: Places, seconds: float) -> tuple[Samples
     return samples, measured
 
 
+def hottest(samples: Samples, lines: int) -> Iterator[tuple[str, str, str]]:
+    """Yield the share of the hottest lines, where they are, and their text."""
+    for (file, number), count in samples.lines.most_common(lines):
+        text = " ".join(linecache.getline(file, number).split())
+        yield f"{count / samples.lines.total():.1%}", f"{Path(file).relative_to(PACKAGE)}:{number}", text
+
+
+def table(found: Mapping[str, Iterable[tuple[str, str, str]]]) -> str:
+    """Return the hottest lines as a table of the page."""
+    rows = [(name, *line) for name, lines in found.items() for line in lines]
+    told = [
+        f"   * - {name}\n     - {share}\n     - ``{where}``\n     - ``{text}``" for name, share, where, text in rows
+    ]
+    header = "   * - workload\n     - share\n     - where\n     - line"
+    return "\n".join([".. list-table::", "   :header-rows: 1", "", header, *told, ""])
+
+
 def main() -> None:
-    """Print the hottest lines of each workload."""
+    """Print the hottest lines of each workload, or write them into the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--lines", type=int, default=3, help="how many of each workload")
     parser.add_argument("--seconds", type=float, default=4.0, help="of processor time for each")
     parser.add_argument("--only", default="", help="only workloads whose name contains this")
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}, a part of the page of benchmarks")
     asked = parser.parse_args()
+    found: dict[str, list[tuple[str, str, str]]] = {}
     with Places() as places:
         for name, workload in WORKLOADS.items():
             if asked.only in name:
                 samples, measured = profile(workload, places, asked.seconds)
+                found[name] = list(hottest(samples, asked.lines))
                 print(f"\n{name}: {samples.lines.total()} samples in {measured:.1f} s")
-                for (file, number), count in samples.lines.most_common(asked.lines):
-                    text = linecache.getline(file, number).strip()
-                    where = f"{Path(file).relative_to(PACKAGE)}:{number}"
-                    print(f"{count / samples.lines.total():6.1%}  {where:36} {text}", flush=True)
+                for share, where, text in found[name]:
+                    print(f"{share:>6}  {where:36} {text}", flush=True)
+    if asked.write:
+        PAGE.write_text(table(found), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -75,18 +75,27 @@ def _measured(asked: argparse.Namespace) -> dict[str, Any]:
     return {"machine": machine.facts(), "versions": versions, "left_out": left_out, "comparisons": comparisons}
 
 
-def _write(figures: dict[str, Any], out: Path, cache: Path) -> None:
-    """Write tables and a picture of stored figures."""
-    found = {key: {side["label"]: Measured(**side) for side in sides} for key, sides in figures["comparisons"].items()}
-    not_made = figures["left_out"].items()
-    reasons = {(one.label, one.why_not): None for sides in found.values() for one in sides.values() if one.why_not}
-    for name, text in {
+def stored(figures: dict[str, Any]) -> dict[str, dict[str, Measured]]:
+    """Return what was measured, by comparison and side, from figures as they are stored."""
+    return {key: {side["label"]: Measured(**side) for side in sides} for key, sides in figures["comparisons"].items()}
+
+
+def tables(figures: dict[str, Any]) -> dict[str, str]:
+    """Return the tables of stored figures, by their names."""
+    found = stored(figures)
+    failed = {(one.label, one.why_not): None for sides in found.values() for one in sides.values() if one.why_not}
+    return {
         "machine": writing.machine_table(figures["machine"], figures["versions"]),
         "goals": writing.goals_table(goals.judged(found)),
         "figures": writing.figures_table(found),
-        "left_out": writing.left_out_list([*not_made, *reasons]),
-    }.items():
-        (out / f"{name}.txt").write_text(text + "\n", encoding="utf-8")
+        "left_out": writing.left_out_list([*figures["left_out"].items(), *failed]),
+    }
+
+
+def _write(figures: dict[str, Any], out: Path, cache: Path) -> None:
+    for name, text in tables(figures).items():
+        (out / f"{name}.txt").write_text(text, encoding="utf-8")
+    found = stored(figures)
     rows = [
         {
             "title": comparison.title,

@@ -28,7 +28,7 @@ def figures_table(found: Found) -> str:
 
 def left_out_list(reasons: Iterable[tuple[str, str]]) -> str:
     """Return who was not measured, and why."""
-    return "\n".join(f"- {who}: ``{why}``" for who, why in reasons) or "Nobody was left out."
+    return "".join(f"- {who}: ``{why}``\n" for who, why in reasons) or "Nothing was left out.\n"
 
 
 def _rows(key: str, title: str, found: Found) -> Iterable[Sequence[str]]:
@@ -41,18 +41,22 @@ def _rows(key: str, title: str, found: Found) -> Iterable[Sequence[str]]:
                 label,
                 f"{measured.atoms:,}",
                 f"{1e6 / us:,.0f}",
-                f"{us:,.4g}" if us < 1000 else f"{us:,.0f}",
-                f"{measured.median('cpu_s'):,.0f}",
+                _short(us),
+                _short(measured.median("cpu_s")),
                 ratio,
                 *(f"{measured.median(name):.3g}" if measured.each(name) else "" for name in ("commits", "bytes")),
             )
             title = ""
 
 
+def _short(number: float) -> str:
+    return f"{number:.1f}" if number < 100 else f"{number:,.0f}"
+
+
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a csv-table; no text of it has a bar."""
     lines = [" | ".join(row).rstrip() for row in rows]
-    return "\n".join([".. csv-table::", "   :delim: |", f"   :header: {' | '.join(header)}", "", *_indented(lines)])
+    return "\n".join([".. csv-table::", "   :delim: |", f"   :header: {' | '.join(header)}", "", *_indented(lines), ""])
 
 
 def _indented(lines: Iterable[str]) -> list[str]:
