@@ -8,17 +8,35 @@ from flowbook.lazy import offering
 
 if TYPE_CHECKING:
     from flowbook.engines.engine import Engine
-    from flowbook.engines.registry import load, load_from_factory, load_from_run, resume, run, suspend
+    from flowbook.engines.registry import arun, load, load_from_factory, load_from_run, resume, run, suspend
     from flowbook.engines.waiting import wait_and_resume
 
-__all__ = ["Engine", "load", "load_from_factory", "load_from_run", "resume", "run", "suspend", "wait_and_resume"]
+__all__ = [
+    "Engine",
+    "arun",
+    "load",
+    "load_from_factory",
+    "load_from_run",
+    "resume",
+    "run",
+    "suspend",
+    "wait_and_resume",
+]
 
 if not TYPE_CHECKING:
     __getattr__ = offering(
         __name__,
         {
             "flowbook.engines.engine": ("Engine",),
-            "flowbook.engines.registry": ("load", "load_from_factory", "load_from_run", "resume", "run", "suspend"),
+            "flowbook.engines.registry": (
+                "arun",
+                "load",
+                "load_from_factory",
+                "load_from_run",
+                "resume",
+                "run",
+                "suspend",
+            ),
             "flowbook.engines.waiting": ("wait_and_resume",),
         },
     )

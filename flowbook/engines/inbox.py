@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
+from math import inf
 from typing import NamedTuple
 
 from flowbook.engines.context import Outcome
@@ -16,6 +17,8 @@ from flowbook.failure import Failure
 
 FLUSH_AFTER_S = 0.5
 """How long metadata may wait for something else to be committed with."""
+
+_LINGER_MAX_S = 0.005
 
 
 class Finished(NamedTuple):
@@ -43,9 +46,9 @@ class Wish(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """The claim cannot be kept."""
+    """The claim cannot be kept, or whoever waits for the engine wants it to stop at once."""
 
-    error: Exception
+    error: Exception | KeyboardInterrupt
 
 
 Item = Finished | Told | Wish | Lost
@@ -60,6 +63,8 @@ class Inbox:
         self.suspend_wished = False
         self._told: dict[Start, dict[str, object]] = {}
         self._telling = threading.Lock()
+        self._taken = 0  # how many came the last time, and when that was
+        self._taken_at = 0.0
 
     def wish_suspend(self, request: str = "") -> None:
         """Ask the loop to suspend; may be called from any thread and from signal handlers."""
@@ -86,24 +91,34 @@ class Inbox:
         """Tell that an attempt's future is done."""
         self._queue.put(Finished(start, future))
 
-    def take_all(self, timeout_s: float | None = None) -> list[Item]:
+    def take_all(self, timeout_s: float | None = None, in_flight: int = 1) -> list[Item]:
         """Wait for something, and return all that has come, in order; nothing when ``timeout_s`` has passed.
 
-        Metadata alone are held back for half a second, so that they are committed together with what follows. An
-        interrupt may lose what was just taken.
+        Metadata alone are held back for half a second, so that they are committed together with what follows. Where
+        several came together the last time, the rest of what is ``in_flight`` is waited for, at most half as long as
+        the turn took that came between: one more of them would take longer. An interrupt may lose what was just taken.
         """
+        linger_s = min((time.monotonic() - self._taken_at) / 2, _LINGER_MAX_S) if self._taken > 1 else 0.0
         try:
             taken = [self._queue.get(timeout=timeout_s)]
         except queue.Empty:
             return []
         if isinstance(taken[0], Told):
-            deadline = time.monotonic() + FLUSH_AFTER_S
-            with suppress(queue.Empty):
-                while isinstance(taken[-1], Told):
-                    taken.append(self._queue.get(timeout=max(0.0, deadline - time.monotonic())))
+            self._take_more(taken, Told, FLUSH_AFTER_S)
+        if linger_s:
+            self._take_more(taken, Finished, linger_s, in_flight)
         while not self._queue.empty():  # nobody else takes from it
             taken.append(self._queue.get())
+        if in_flight > 1:
+            self._taken, self._taken_at = len(taken), time.monotonic()
         return taken
+
+    def _take_more(self, taken: list[Item], behind: type[Item], within_s: float, most: float = inf) -> None:
+        """Take what comes behind an item of one kind, as long as it is of that kind too."""
+        deadline = time.monotonic() + within_s
+        with suppress(queue.Empty):
+            while len(taken) < most and isinstance(taken[-1], behind):
+                taken.append(self._queue.get(timeout=max(0.0, deadline - time.monotonic())))
 
 
 def _result(future: Future[Outcome]) -> Outcome:

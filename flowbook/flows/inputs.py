@@ -33,7 +33,7 @@ def _missing(plan: Plan) -> Iterator[tuple[Atom, str, str]]:
             ("revert", atom.revert_arguments, plan.revert_heads.get(node, ())),
             ("on_failure", failing, plan.failure_heads.get(node, ())),
         ):
-            for argument, head in zip(arguments, heads, strict=True):
+            for argument, head in zip(arguments, heads, strict=True) if None in heads else ():
                 if head is None and not argument.optional and argument.symbol not in told:
                     told.add(argument.symbol)
                     yield atom, argument.symbol, method

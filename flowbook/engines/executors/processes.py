@@ -12,6 +12,7 @@ from typing import Any
 
 from flowbook.atoms.base import Atom
 from flowbook.engines.context import Context, Outcome, Report
+from flowbook.engines.executors.base import refuse_async
 from flowbook.engines.executors.errors import NotPicklable, WorkerLost
 from flowbook.engines.executors.pickling import pickled
 from flowbook.engines.executors.threads import ThreadsExecutor
@@ -47,7 +48,9 @@ class ProcessesExecutor:
         Finalize(self, _dismiss, (self._workers,), exitpriority=10)  # before multiprocessing waits for them
 
     def check(self, atoms: Iterable[Atom]) -> None:
-        """Raise NotPicklable for the first atom that cannot be sent to a worker."""
+        """Raise NotPossible for the first atom that is async, NotPicklable for one that cannot be sent to a worker."""
+        atoms = tuple(atoms)
+        refuse_async(atoms, "an executor of processes")
         for atom in atoms:
             pickled(atom, f"atom {atom.name!r}", name=atom.name, place=atom.place)
 

@@ -13,7 +13,7 @@ import futurist
 
 from flowbook.atoms.base import Atom
 from flowbook.engines.context import Outcome
-from flowbook.engines.executors.base import DEFAULT_WINDOW
+from flowbook.engines.executors.base import DEFAULT_WINDOW, refuse_async
 
 GATE_TIMEOUT_S = 5.0
 
@@ -30,7 +30,8 @@ class ThreadsExecutor:
         self._pending: set[Future[Outcome]] = set()
 
     def check(self, atoms: Iterable[Atom]) -> None:
-        """Do nothing: every atom can run in a thread."""
+        """Raise NotPossible for the first atom that is async."""
+        refuse_async(atoms, "an executor of threads")
 
     def submit(self, call: Callable[..., Outcome], /, *args: Any) -> Future[Outcome]:
         """Queue ``call`` for the next free thread."""

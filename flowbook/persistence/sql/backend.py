@@ -161,16 +161,16 @@ class SqlBackend(OfDatabase, Backend):
         return True if [(claim.epoch, claim.seq + 1)] == [tuple(row) for row in cursor.fetchall()] else None
 
     def _commit(self, claim: Claim, batches: Sequence[Batch], fence: Fence, cursor: DBAPICursor) -> bool:
+        statements, claimed = self._statements, (quoted(claim.key), claim.epoch)
         if fence is Fence.SEQ:
-            cursor.execute(self._statements.fence_seq, (quoted(claim.key), claim.epoch, claim.seq))
-            passed = cursor.rowcount == 1
+            passed = self._database.run_behind(cursor, statements.fence_seq, (*claimed, claim.seq), batches)
         else:
-            cursor.execute(self._statements.fence_epoch, (quoted(claim.key), claim.epoch))
+            cursor.execute(statements.fence_epoch, claimed)
             passed = len(cursor.fetchall()) == 1
+            for text, rows in batches if passed else ():
+                self._database.run_for_all(cursor, text, rows)
         if not passed:
             raise OwnershipLost(claim.key, claim.epoch)
-        for text, rows in batches:
-            self._database.run_for_all(cursor, text, rows)
         return True
 
     def renew(self, claim: Claim, *, lease_s: float) -> Sequence[Request]:

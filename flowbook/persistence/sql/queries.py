@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
@@ -28,7 +28,7 @@ from flowbook.persistence.finding import DAMAGED
 from flowbook.persistence.owners import Owner
 from flowbook.persistence.sql.names import name_of, quoted
 from flowbook.persistence.sql.tables import APPENDED, CLAIMS, FLOWS, RECORDS, REQUESTS
-from flowbook.persistence.texts import row_of
+from flowbook.persistence.texts import row_of, rows_of
 
 UNREADABLE: Final = Owner("unreadable", "", "", 0, 0, 0)
 """Stands in a summary for an owner that cannot be read, and may live."""
@@ -143,9 +143,24 @@ def records_of(flow: str, found: list[Any], kinds: Sequence[str] | None, url: st
     """Return a flow's records from the rows that `loading` found, or None when there is no such flow."""
     rows: dict[str, dict[str, dict[str, Any]]] = {}
     appended: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    found.sort(key=itemgetter(0, 1))
+    kept = [row for row in found if row[0] == _KEPT]
+    for kind, key, row in _read(kept, flow, url):
+        rows.setdefault(kind, {})[key] = row
+    in_order = sorted([row for row in found if row[0] == _APPENDED], key=itemgetter(1))
+    for kind, key, row in _read(in_order, flow, url):
+        appended.setdefault(kind, {}).setdefault(key, []).append(row)
+    if "flow" not in rows:
+        return None
+    if kinds is not None and "flow" not in kinds:
+        del rows["flow"]
+    return FlowRecords(flow, rows, appended)
+
+
+def _read(found: Sequence[Any], flow: str, url: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield kind, key and record of each row. Raises Damaged."""
     names: dict[str, str] = {}
-    for table, _, kind, key, data in found:
+    texts = [row[-1] for row in found]
+    for (_, _, kind, key, data), row in zip(found, rows_of(texts), strict=True):
         try:
             name = names.get(kind)
             if name is None:
@@ -153,13 +168,4 @@ def records_of(flow: str, found: list[Any], kinds: Sequence[str] | None, url: st
             key = name_of(key)
         except (AttributeError, TypeError, ValueError) as error:
             raise Damaged(url, f"{kind} {key!r} of run {flow!r}: its name is not readable: {error}") from error
-        row = row_of(data, url, name, key)
-        if table == _KEPT:
-            rows.setdefault(name, {})[key] = row
-        else:
-            appended.setdefault(name, {}).setdefault(key, []).append(row)
-    if "flow" not in rows:
-        return None
-    if kinds is not None and "flow" not in kinds:
-        del rows["flow"]
-    return FlowRecords(flow, rows, appended)
+        yield name, key, row_of(data, url, name, key) if row is None else row
