@@ -130,15 +130,20 @@ class Results:
         if state not in FINISHED or state is FlowState.SUCCESS:
             return
         failures, reverts = self.get_failures(), self.get_revert_failures()
-        if self._run is not None and (reason := self._run.flow_row.get(REASON)):
-            whose, deadline = self._run.flow_row["id"], self._run.flow_row.get("deadline", 0.0)
-            error = FlowTimedOut(whose, to_text(deadline)) if reason == TIMED_OUT else FlowCancelled(whose)
+        if self.reason:
+            whose, deadline = self.run.flow_row["id"], self.run.flow_row.get("deadline", 0.0)
+            error = FlowTimedOut(whose, to_text(deadline)) if self.reason == TIMED_OUT else FlowCancelled(whose)
             raise error from (WrappedFailure(_of_reverts(reverts)) if reverts else None)
         if len(failures) == 1 and not reverts:
             (failure,) = failures.values()
             if failure.exception is not None:
                 raise failure.exception
         raise WrappedFailure({**failures, **_of_reverts(reverts)})
+
+    @property
+    def reason(self) -> str:
+        """Why the flow is cancelled: CANCELLED, TIMED_OUT, or nothing."""
+        return "" if self._run is None else str(self._run.flow_row.get(REASON, ""))
 
     def _failures(self, handles: Mapping[int, Inline]) -> dict[str, Failure]:
         return {self.plan.names[node]: _failure(handle) for node, handle in tuple(handles.items())}
