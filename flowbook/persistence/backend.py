@@ -134,7 +134,7 @@ class Backend(Protocol):
         """
 
     def look(self, flow: str, kinds: Sequence[str] | None = None) -> FlowRecords:
-        """Return the same to those who want few of the rows: each may be decoded, or found damaged, when asked for."""
+        """Return what `load` does, to those who want few of the rows: each may be decoded, or Damaged, when asked for."""
         return self.load(flow, kinds)
 
     @abstractmethod
