@@ -81,7 +81,11 @@ class AtomView:
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """One run. ``counts`` are its atoms by state; ``factory`` says what builds its flow, if that was recorded."""
+    """One run. ``counts`` are its atoms by state; ``factory`` says what builds its flow, if that was recorded.
+
+    ``deadline`` is when its present round is to be finished; ``reason`` says why it is cancelled: CANCELLED, TIMED_OUT,
+    or nothing.
+    """
 
     id: str
     book: str
@@ -94,6 +98,8 @@ class RunView:
     inputs: Mapping[str, Any]  # JSON, as stored
     counts: Mapping[str, int]
     atoms: tuple[AtomView, ...]
+    deadline: float | None = None
+    reason: str = ""
 
     @property
     def failed(self) -> tuple[AtomView, ...]:
@@ -183,6 +189,8 @@ def run_of(
         {name: stored(given.get("value")) for name, given in recorded.records.kind("input").items()},
         dict(counts),
         tuple(atoms),
+        row.get("deadline"),
+        row.get("reason", ""),
     )
 
 
