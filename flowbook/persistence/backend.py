@@ -134,7 +134,10 @@ class Backend(Protocol):
         """
 
     def look(self, flow: str, kinds: Sequence[str] | None = None) -> FlowRecords:
-        """Return the same to those who want few of the rows: each may be decoded, or found damaged, when asked for."""
+        """Return what `load` does, to those who want few of many rows.
+
+        Each may be left undecoded until it is asked for, and Damaged be raised only then.
+        """
         return self.load(flow, kinds)
 
     @abstractmethod

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from flowbook.engines.checking import checked
 from flowbook.engines.options import SCHEMA
+from flowbook.garbage import uncollected
 from flowbook.persistence.backend import Backend
 from flowbook.persistence.changes import Row
 from flowbook.persistence.undecoded import Undecoded
@@ -49,6 +50,7 @@ class Overview:
     failures: Mapping[str, int]
 
 
+@uncollected()
 def overview(
     backend: Backend, run_id: str, *, states: Collection[str] = (), names: str = "", most: int = ATOMS_SHOWN
 ) -> Overview:
