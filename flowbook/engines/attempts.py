@@ -71,7 +71,7 @@ class Attempts:
         """Take back what no thread has begun yet."""
         cancelled = [s for s, handed in self._handed.items() if isinstance(handed, Future) and handed.cancel()]
         for start in cancelled:
-            del self._handed[start]
+            self.take(start)
         return cancelled
 
     def finished(self) -> list[Finished]:
