@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 from flowbook.atoms.signature import Argument, definition_of, place_at
 from flowbook.atoms.wiring import PLAIN, Asked, Methods, Names, Rebind, Wiring, save_as_of, wire, wired
 from flowbook.exceptions import NotPossible, WrongType
+from flowbook.states import Direction
 
 Kind = Literal["task", "retry"]
 
@@ -40,6 +41,7 @@ class Atom:
     optional. ``requires`` adds names (for ``**kwargs``), ``rebind`` fetches an argument under another symbol,
     ``inject`` gives it a fixed value, ``ignore_list`` leaves an optional one alone, ``auto_extract=False`` fetches
     nothing but what is asked for. Where ``revert`` differs, ``revert_requires`` and ``revert_rebind`` say so.
+    ``executor`` says where a task runs: on what the engine was given under that name, or an executor so called.
 
     Raises NotPossible or WrongType when the names do not fit the methods.
     """
@@ -51,6 +53,8 @@ class Atom:
 
     has_revert: bool = False
     has_hooks: bool = False
+    awaits: frozenset[Direction] = frozenset()  # in which directions it is async
+    executor: str | None = None
 
     timeout: float | None = None
     limits_time: ClassVar[bool] = False
@@ -79,6 +83,7 @@ class Atom:
         revert_rebind: Rebind | None = None,
         revert_requires: Names | None = None,
         version: tuple[int, int] | None = None,
+        executor: str | None = None,
     ) -> None:
         self.name = self._default_name if name is None else checked_name(name, type(self).__name__)
         if provides is None:
@@ -86,6 +91,8 @@ class Atom:
         self.save_as = {} if provides is None else save_as_of(provides, f"provides of {self.name!r}")
         if version is not None:
             self.version = version
+        if executor is not None:
+            self.executor = self.checked_executor(executor)
         asked = (requires, rebind, inject, ignore_list, auto_extract, revert_requires, revert_rebind)
         methods, plain = self._read_methods()
         self._wiring = plain if asked == _NOTHING_ASKED else wired(methods, plain, Asked(*asked), repr(self.name))
@@ -136,6 +143,15 @@ class Atom:
     def place(self) -> str:
         """Where execute is defined, as ``file:line``."""
         return place_at(*definition_of(self.execute))
+
+    def checked_executor(self, executor: object) -> str:
+        """Return ``executor`` if the atom can name it as the one that it runs on."""
+        if self.kind == "retry":
+            raise NotPossible(f"{self.name!r} takes no executor: retries decide, in the engine's own thread")
+        if not isinstance(executor, str):
+            todo = "give it to the engine under a name, as in executors={'mine': pool}, and that name to the task"
+            raise WrongType(f"the executor of {self.name!r}", executor, "a name", todo=todo)
+        return executor
 
     # -- what subclasses say --
 

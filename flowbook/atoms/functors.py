@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from functools import reduce
 from typing import Any, ClassVar
 
-from flowbook.atoms.signature import AnyCallable, definition_of, place_at
+from flowbook.atoms.signature import AnyCallable, definition_of, is_async, place_at
 from flowbook.atoms.task import Task, name_of
 from flowbook.atoms.wiring import Names, Rebind
 from flowbook.exceptions import NotPossible, WrongType
@@ -99,8 +99,8 @@ def _check_functor(functor: object, takes: int, whose: str) -> None:
     if not callable(functor):
         raise WrongType(f"the function of {whose}", functor, "a function")
     where = place_at(*definition_of(functor))
-    if inspect.iscoroutinefunction(functor) or inspect.isasyncgenfunction(functor):
-        raise NotPossible(f"{functor!r} is async, which no engine runs yet: write it as a plain 'def'", where=where)
+    if is_async(functor) or inspect.isasyncgenfunction(functor):
+        raise NotPossible(f"{functor!r} is async, and {whose} awaits nothing: write it as a plain 'def'", where=where)
     try:
         signature = inspect.signature(functor)
     except ValueError:

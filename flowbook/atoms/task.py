@@ -9,10 +9,11 @@ from math import isfinite
 from typing import Any, ClassVar, Generic, ParamSpec, Self, TypeVar, overload
 
 from flowbook.atoms.base import Atom, Kind
-from flowbook.atoms.signature import AnyCallable, definition_of, parameters_of, place_at, read_parameters
+from flowbook.atoms.signature import AnyCallable, definition_of, is_async, parameters_of, place_at, read_parameters
 from flowbook.atoms.wiring import PLAIN, Method, Methods, Names, Rebind, Wiring, wire
 from flowbook.exceptions import NotPossible, WrongType
 from flowbook.main_module import lasting_name
+from flowbook.states import Direction
 
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
@@ -27,11 +28,17 @@ _GIVEN_TO_REVERT = frozenset({RESULT, FLOW_FAILURES})
 _HOOKS = ("pre_execute", "post_execute", "pre_revert", "post_revert")
 
 
+def _directions(*, execute: bool, revert: bool) -> frozenset[Direction]:
+    either = ((Direction.EXECUTE, execute), (Direction.REVERT, revert))
+    return frozenset(direction for direction, is_one in either if is_one)
+
+
 class Task(Atom):
     """An atom that does work: subclass it, write ``execute`` and, where it can be undone, ``revert``.
 
-    The name is the class's (``module.Class``) unless given; within a flow names must differ. ``timeout`` is how many
-    seconds an attempt of ``execute`` may take, counted from when it really begins (None: as long as it likes).
+    The name is the class's (``module.Class``) unless given; within a flow names must differ. ``execute`` and ``revert``
+    may be ``async``, for the executor of that name. ``timeout`` is how many seconds an attempt of ``execute`` may take,
+    counted from when it really begins (None: as long as it likes).
 
     >>> class Reserve(Task):
     ...     default_provides = "reservation"
@@ -53,6 +60,7 @@ class Task(Atom):
         cls._default_name = f"{lasting_name(cls.__module__)}.{cls.__qualname__}"
         cls.has_revert = cls.revert is not Atom.revert
         cls.has_hooks = any(getattr(cls, hook) is not getattr(Task, hook) for hook in _HOOKS)
+        cls.awaits = _directions(execute=is_async(cls.execute), revert=is_async(cls.revert))
 
     def pre_execute(self) -> None:
         """Run before execute, in the same place."""
@@ -78,8 +86,14 @@ class Task(Atom):
         cls = type(self)
         if cls.execute is Task.execute:
             raise NotPossible(f"{cls.__qualname__} has no execute: a task must say what it does")
-        revert = Method(read_parameters(self.revert), _GIVEN_TO_REVERT) if cls.has_revert else None
-        return Methods(Method(read_parameters(self.execute)), revert)
+        for hook in _HOOKS if cls.has_hooks else ():
+            if is_async(method := getattr(self, hook)):
+                where = place_at(*definition_of(method))
+                raise NotPossible(f"{hook} of {self.name!r} is async: write it as a plain 'def'", where=where)
+        execute = Method(read_parameters(self.execute, may_be_async=True))
+        if not cls.has_revert:
+            return Methods(execute)
+        return Methods(execute, Method(read_parameters(self.revert, may_be_async=True), _GIVEN_TO_REVERT))
 
 
 class FunctionTask(Task, Generic[P, R]):
@@ -104,6 +118,7 @@ class FunctionTask(Task, Generic[P, R]):
         revert_requires: Names | None = None,
         version: tuple[int, int] | None = None,
         priority: int | None = None,
+        executor: str | None = None,
         timeout: float | None = None,
     ) -> None:
         if not callable(function):
@@ -116,6 +131,10 @@ class FunctionTask(Task, Generic[P, R]):
         self._origin: FunctionTask[P, R] | None = None
         self._of_function = _read_functions(function, revert)
         self.has_revert = revert is not None
+        execute, undo = self._of_function[0].execute, self._of_function[0].revert
+        self.awaits = _directions(
+            execute=execute.parameters.is_async, revert=undo is not None and undo.parameters.is_async
+        )
         self._asked: dict[str, Any] = {  # the arguments above, for atom()
             "provides": provides,
             "requires": requires,
@@ -129,7 +148,8 @@ class FunctionTask(Task, Generic[P, R]):
         if priority is not None:
             self.priority = priority
         self._limit(timeout)
-        super().__init__(name_of(function) if name is None else name, version=version, **self._asked)
+        name = name_of(function) if name is None else name
+        super().__init__(name, version=version, executor=executor, **self._asked)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function itself; nothing is recorded."""
@@ -152,6 +172,7 @@ class FunctionTask(Task, Generic[P, R]):
         inject: Mapping[str, object] | None = None,
         version: tuple[int, int] | None = None,
         priority: int | None = None,
+        executor: str | None = None,
         timeout: float | None = None,
     ) -> Self:
         """Return another atom of the same function; what is not given stays as it is."""
@@ -162,7 +183,8 @@ class FunctionTask(Task, Generic[P, R]):
         if priority is not None:
             other.priority = priority
         other._limit(timeout)
-        Atom.__init__(other, self.name if name is None else name, version=version, **other._asked)
+        name = self.name if name is None else name
+        Atom.__init__(other, name, version=version, executor=executor, **other._asked)
         return other
 
     def _limit(self, timeout: float | None) -> None:
@@ -211,6 +233,7 @@ def task(
     revert_requires: Names | None = None,
     version: tuple[int, int] | None = None,
     priority: int | None = None,
+    executor: str | None = None,
     timeout: float | None = None,
 ) -> Callable[[Callable[P, R]], FunctionTask[P, R]]: ...
 

@@ -59,6 +59,7 @@ progress_option: Final = click.option(
 
 _ENGINE_OPTIONS: Final = (
     click.option("--engine", default="serial", metavar="NAME", help="serial (default) or parallel."),
+    click.option("--executor", metavar="NAME", help="Where a parallel engine runs atoms: threads (default), async, …"),
     click.option("--max-workers", type=click.IntRange(1), metavar="N", help="How many atoms run side by side."),
     click.option("--rerun", is_flag=True, help="Run a finished run again, in a new round."),
     click.option(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import shlex
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import Final
 
 import click
@@ -19,6 +18,7 @@ from flowbook.cli.streams import write
 from flowbook.cli.tables import LINES_MAX, STATE_STYLES, Column, Grid, owner_text, print_table
 from flowbook.cli.texts import failure_line, notes_text, short_time_text, time_text, took_text
 from flowbook.engines.results import CANCELLED, TIMED_OUT
+from flowbook.garbage import uncollected
 from flowbook.persistence.backend import Backend
 from flowbook.states import FINISHED, UNFINISHED_ATOMS, AtomState, FlowState
 from flowbook.views.atoms import atom_names, view_atom
@@ -78,7 +78,7 @@ def show(
     under way first. With -v also tracebacks.
     """
     session = context.ensure_object(Session)
-    with closing(open_backend(backend, session)) as opened, _nothing_collected():
+    with closing(open_backend(backend, session)) as opened, uncollected():
         found = run_named(run_id, opened, session)
         if atom is not None and _is_name(atom, opened, found):
             return _show_atom(opened, found, atom, output.of(SHOW_ATOM))
@@ -95,18 +95,6 @@ def show(
 
     _print_run(shown, command, verbose=session.verbose)
     return 0
-
-
-@contextmanager
-def _nothing_collected() -> Iterator[None]:
-    """Look for no garbage in the block: a large run is many objects, of which none is garbage."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _is_name(word: str, backend: Backend, run_id: str) -> bool:

@@ -8,11 +8,12 @@ from flowbook.lazy import offering
 
 if TYPE_CHECKING:
     from flowbook.engines.engine import Engine
-    from flowbook.engines.registry import cancel, load, load_from_factory, load_from_run, resume, run, suspend
+    from flowbook.engines.registry import arun, cancel, load, load_from_factory, load_from_run, resume, run, suspend
     from flowbook.engines.waiting import wait_and_resume
 
 __all__ = [
     "Engine",
+    "arun",
     "cancel",
     "load",
     "load_from_factory",
@@ -29,7 +30,7 @@ if not TYPE_CHECKING:
         {
             "flowbook.engines.engine": ("Engine",),
             "flowbook.engines.registry": (
-                *("cancel", "load", "load_from_factory", "load_from_run"),
+                *("arun", "cancel", "load", "load_from_factory", "load_from_run"),
                 *("resume", "run", "suspend"),
             ),
             "flowbook.engines.waiting": ("wait_and_resume",),

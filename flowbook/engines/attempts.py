@@ -45,6 +45,9 @@ class Attempts:
         else:
             handed.add_done_callback(partial(inbox.put_finished, start))
 
+    def __len__(self) -> int:
+        return len(self._handed)
+
     def take(self, start: Start) -> bool:
         """Let go of an attempt that ended; return whether it was in flight."""
         self._contexts.pop(start, None)

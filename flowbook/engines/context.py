@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from contextvars import ContextVar
+from typing import Any, Final, NamedTuple
 
 from flowbook.clock import Clock
 from flowbook.engines.core.run import PROGRESS
@@ -133,21 +133,16 @@ class Outcome(NamedTuple):
     began_at: float | None = None
 
 
-class _Local(threading.local):
-    context: Context | None = None
-
-
-_LOCAL = _Local()
+CURRENT: Final[ContextVar[Context]] = ContextVar("flowbook.current")
+"""The attempt that runs in this thread, or in this task of an event loop and those that it has begun."""
 
 
 def current() -> Context:
-    """Return the context of the attempt that runs in this thread. Raises InvalidState outside of a task."""
-    if _LOCAL.context is None:
-        raise InvalidState("ask for the current attempt", "no task runs in this thread")
-    return _LOCAL.context
+    """Return the context of the attempt that runs in this thread, or, in a coroutine, in this task and those around it.
 
-
-def enter(context: Context | None) -> Context | None:
-    """Make ``context`` the current one of this thread; return the one before."""
-    before, _LOCAL.context = _LOCAL.context, context
-    return before
+    Raises InvalidState outside of a task of flowbook's.
+    """
+    try:
+        return CURRENT.get()
+    except LookupError:
+        raise InvalidState("ask for the current attempt", "no task runs in this thread") from None

@@ -16,6 +16,7 @@ from flowbook.clock import Clock
 from flowbook.engines import opening
 from flowbook.engines.asking import answer
 from flowbook.engines.attempts import Attempts
+from flowbook.engines.awaiting import Awaited
 from flowbook.engines.core.messages import Annotate, Message, Start, Suspend
 from flowbook.engines.core.run import Run
 from flowbook.engines.core.step import step
@@ -38,7 +39,7 @@ LOG = logging.getLogger("flowbook")
 SCHEDULING, WAITING, ANALYZING = "SCHEDULING", "WAITING", "ANALYZING"
 
 
-class Engine:
+class Engine(Awaited):
     """Runs one flow from its logbook. Made by `flowbook.engines.load`; ``run`` may be called again to resume.
 
     ``notifier`` tells the states of the flow, ``atom_notifier`` those of its atoms; ``resumed`` says what an earlier
@@ -156,8 +157,8 @@ class Engine:
             self.storage.forget()  # what was decided and not committed has not happened
             raise
         finally:
-            self._attempts.abandon()
             executor.shutdown()
+            self._attempts.abandon()
 
     def _enter(self, window: int) -> Run:
         entered = opening.enter(self.storage, self._inputs, self._options, self._clock.now())
@@ -252,7 +253,7 @@ class Engine:
     def _wait(self, timeout_s: float | None) -> Sequence[Item]:
         """Return what the inbox has by then; an interrupt suspends the flow first, a second one stops at once."""
         try:
-            return self._inbox.take_all(timeout_s)
+            return self._inbox.take_all(timeout_s, len(self._attempts))
         except KeyboardInterrupt as error:
             if self._stop is not None:
                 raise

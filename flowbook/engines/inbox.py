@@ -8,14 +8,18 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
+from math import inf
 from typing import NamedTuple
 
 from flowbook.engines.context import BEGAN, Outcome
 from flowbook.engines.core.messages import Start
+from flowbook.engines.executors.errors import ClusterLost
 from flowbook.failure import Failure
 
 FLUSH_AFTER_S = 0.5
 """How long metadata may wait for something else to be committed with."""
+
+_LINGER_MAX_S = 0.005
 
 
 class Finished(NamedTuple):
@@ -25,7 +29,10 @@ class Finished(NamedTuple):
     ended: Future[Outcome] | Outcome
 
     def outcome(self) -> Outcome:
-        """Return what the attempt gave. A KeyboardInterrupt in it is the user's and is raised: it stops the engine."""
+        """Return what the attempt gave. A KeyboardInterrupt in it is the user's and is raised: it stops the engine.
+
+        So does ClusterLost: nothing is known of the attempt, and no other could be run.
+        """
         outcome = self.ended if isinstance(self.ended, Outcome) else _result(self.ended)
         if outcome.failure is not None and isinstance(outcome.failure.exception, KeyboardInterrupt):
             raise outcome.failure.exception
@@ -50,9 +57,9 @@ class Wish(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """The claim cannot be kept."""
+    """The claim cannot be kept, or whoever waits for the engine wants it to stop at once."""
 
-    error: Exception
+    error: Exception | KeyboardInterrupt
 
 
 Item = Finished | Told | Begun | Wish | Lost
@@ -68,6 +75,8 @@ class Inbox:
         self.cancel_wished = False
         self._told: dict[Start, dict[str, object]] = {}
         self._telling = threading.Lock()
+        self._taken = 0  # how many came the last time, and when that was
+        self._taken_at = 0.0
 
     @property
     def is_wished(self) -> bool:
@@ -112,28 +121,40 @@ class Inbox:
         """Tell that an attempt's future is done."""
         self._queue.put(Finished(start, future))
 
-    def take_all(self, timeout_s: float | None = None) -> list[Item]:
+    def take_all(self, timeout_s: float | None = None, in_flight: int = 1) -> list[Item]:
         """Wait for something, and return all that has come, in order; nothing when ``timeout_s`` has passed.
 
-        Metadata alone are held back for half a second, so that they are committed together with what follows. An
-        interrupt may lose what was just taken.
+        Metadata alone are held back for half a second, so that they are committed together with what follows. Where
+        several came together the last time, the rest of what is ``in_flight`` is waited for, at most half as long as
+        the turn took that came between: one more of them would take longer. An interrupt may lose what was just taken.
         """
+        linger_s = min((time.monotonic() - self._taken_at) / 2, _LINGER_MAX_S) if self._taken > 1 else 0.0
         try:
             taken = [self._queue.get(timeout=timeout_s)]
         except queue.Empty:
             return []
         if isinstance(taken[0], Told):
-            deadline = time.monotonic() + FLUSH_AFTER_S
-            with suppress(queue.Empty):
-                while isinstance(taken[-1], Told):
-                    taken.append(self._queue.get(timeout=max(0.0, deadline - time.monotonic())))
+            self._take_more(taken, Told, FLUSH_AFTER_S)
+        if linger_s:
+            self._take_more(taken, Finished, linger_s, in_flight)
         while not self._queue.empty():  # nobody else takes from it
             taken.append(self._queue.get())
+        if in_flight > 1:
+            self._taken, self._taken_at = len(taken), time.monotonic()
         return taken
+
+    def _take_more(self, taken: list[Item], behind: type[Item], within_s: float, most: float = inf) -> None:
+        """Take what comes behind an item of one kind, as long as it is of that kind too."""
+        deadline = time.monotonic() + within_s
+        with suppress(queue.Empty):
+            while len(taken) < most and isinstance(taken[-1], behind):
+                taken.append(self._queue.get(timeout=max(0.0, deadline - time.monotonic())))
 
 
 def _result(future: Future[Outcome]) -> Outcome:
     try:
         return future.result()
+    except ClusterLost:
+        raise
     except Exception as error:  # the executor's own trouble, or somebody else cancelled it
         return Outcome(failure=Failure.from_exception(error))

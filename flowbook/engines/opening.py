@@ -15,7 +15,8 @@ from flowbook.engines.options import DEFAULT_BOOK, Options
 from flowbook.engines.secrecy import check_recorded
 from flowbook.engines.storage import Storage, as_inline
 from flowbook.exceptions import Damaged, FlowChanged, InputsChanged, NotFound, NotPossible
-from flowbook.flows.plan import Plan, differences, plan_record, refused_versions
+from flowbook.flows.plan import Plan, differences, is_same, plan_record, refused_versions
+from flowbook.garbage import uncollected
 from flowbook.persistence import codec
 from flowbook.persistence.backend import Backend, FlowRecords
 from flowbook.persistence.changes import MISSING, Change, Delete, Put, Row
@@ -63,6 +64,7 @@ class Entered(NamedTuple):
     cancelling: list[str]
 
 
+@uncollected()
 def look(storage: Storage, inputs: Mapping[str, object], options: Options) -> bool:
     """Return whether the run is finished and stays so; then its saved results can be read.
 
@@ -83,6 +85,7 @@ def look(storage: Storage, inputs: Mapping[str, object], options: Options) -> bo
     return True
 
 
+@uncollected()
 def enter(storage: Storage, inputs: Mapping[str, object], options: Options, at: float) -> Entered:
     """Create the run, or take up the one that is recorded, in at most one commit under the claim.
 
@@ -259,7 +262,7 @@ def check_plan(storage: Storage, saved: FlowRecords, *, on_change: str) -> list[
     Raises FlowChanged when an atom's major version changed, and for any difference with ``on_change="refuse"``.
     """
     row = saved.kind("plan").get("plan")
-    if row is None or row.get("plan") is storage.plan:
+    if row is None or ("plan" in row and is_same(row["plan"], storage.plan)):
         return []
     new = plan_record(storage.plan)
     if row.get("digest") == new["digest"]:

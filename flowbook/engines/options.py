@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, TypeGuard
 
 from flowbook.atoms.task import check_timeout
 from flowbook.clock import Clock, SystemClock
@@ -30,7 +31,9 @@ class EngineOptions(TypedDict, total=False):
     take_over: bool
     lease_s: float
     executor: Any  # a name, or any object with submit()
+    executors: Mapping[str, Any] | None  # names, objects with submit(), or one of these and a number of workers
     max_workers: int | None
+    max_in_flight: int | None
     clock: Clock
     defer_reverts: bool
     never_resolve: bool
@@ -48,7 +51,9 @@ class Options:
     can rebuild the flow; ``closes_backend`` closes the backend at the end of each run (it opens when it is used).
     ``defer_reverts`` lets a retry that says REVERT hand the failure on until somebody decides otherwise, at last to all
     being reverted: without it, only its own flow is reverted when no retry around it objects. ``never_resolve`` asks
-    nobody and reverts nothing: after a failure what runs is finished, and the flow has failed.
+    nobody and reverts nothing: after a failure what runs is finished, and the flow has failed. ``executors`` are those
+    that atoms name, each a name, an object, or a pair of one and its ``max_workers``; with None all atoms run on
+    ``executor``, whatever they name. ``max_in_flight`` is the window, unless it is to be that of the executor.
 
     ``timeout`` is how many seconds a round of the flow may take, from when it is first begun: then it is cancelled. The
     deadline is stored, and counts also while nobody works on the run. A run that has one keeps it.
@@ -67,7 +72,9 @@ class Options:
     factory: Row | None = None
     closes_backend: bool = False
     executor: Any = None
+    executors: Mapping[str, Any] | None = field(default_factory=dict)
     max_workers: int | None = None
+    max_in_flight: int | None = None
     clock: Clock = field(default_factory=SystemClock)
     defer_reverts: bool = False
     never_resolve: bool = False
@@ -85,8 +92,9 @@ class Options:
             check_timeout("timeout", self.timeout)
         if not _is_number(self.lease_s) or self.lease_s <= 0:
             raise NotPossible(f"lease_s is {self.lease_s!r}", todo="give seconds above 0; 30 is the default")
-        if self.max_workers is not None and not (_is_number(self.max_workers) and self.max_workers >= 1):
-            raise NotPossible(f"max_workers is {self.max_workers!r}", todo="give at least 1")
+        _check_count("max_workers", self.max_workers)
+        _check_count("max_in_flight", self.max_in_flight)
+        _check_executors(self.executors)
 
     def flow_row(self, plan: Plan, at: float) -> Row:
         """Return the record of a new run of a flow."""
@@ -111,5 +119,24 @@ def check_id(name: str, value: object) -> None:
         raise NotPossible(f"{name} is {value!r}", todo=f"give 1 to {ID_MAX_BYTES} bytes of text")
 
 
-def _is_number(value: object) -> bool:
+def _check_count(name: str, value: object) -> None:
+    if value is not None and not (_is_number(value) and value >= 1):
+        raise NotPossible(f"{name} is {value!r}", todo="give at least 1")
+
+
+def _check_executors(executors: object) -> None:
+    if executors is None:
+        return
+    if not isinstance(executors, Mapping):
+        raise WrongType("executors", executors, "a mapping of names to executors")
+    for name, given in executors.items():
+        if not isinstance(name, str):
+            raise WrongType("a name in executors", name, "a string")
+        if isinstance(given, tuple):
+            if len(given) != 2:
+                raise WrongType(f"executors[{name!r}]", given, "an executor, or a pair of one and its max_workers")
+            _check_count(f"max_workers of executors[{name!r}]", given[1])
+
+
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)

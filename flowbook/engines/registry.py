@@ -6,9 +6,11 @@ import logging
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, Unpack
 
 from flowbook.atoms.base import Atom
+from flowbook.engines.awaiting import in_thread
 from flowbook.engines.checking import checked
 from flowbook.engines.engine import Engine
 from flowbook.engines.factories import Factory, factory_of_callable, has_changed
@@ -47,8 +49,8 @@ def load(
     """Return an engine for ``flow``, compiled and checked, that has not claimed or written anything yet.
 
     ``store`` gives the inputs by symbol. ``run_id`` names the run in the backend: the same id again continues it; one
-    is made up when none is given. ``engine`` is ``serial`` or ``parallel`` (``executor``: ``threads``, ``processes``
-    or an executor of yours, ``max_workers``). The other options are those of `Options`: ``book``, ``rerun``,
+    is made up when none is given. ``engine`` is ``serial`` or ``parallel`` (``executor``: ``threads``, ``processes``,
+    ``async`` or an executor of yours, ``max_workers``). The other options are those of `Options`: ``book``, ``rerun``,
     ``on_change``, ``take_over``, ``lease_s``, ``timeout``, ``commit``. A backend that is fetched here is closed at the
     end of each ``run``; one that you made stays open.
 
@@ -95,6 +97,26 @@ def run(
     A suspended flow returns what it has by then. Raises what `load` and `Engine.run` raise.
     """
     return _run(load(flow, store, backend=backend, run_id=run_id, engine=engine, factory=factory, **options))
+
+
+async def arun(
+    flow: Flow | Atom,
+    store: Mapping[str, object] | None = None,
+    *,
+    backend: Storable = None,
+    run_id: str | None = None,
+    engine: str = "serial",
+    factory: Factory | None = None,
+    **options: Unpack[EngineOptions],
+) -> dict[str, Any]:
+    """Do what `run` does while the event loop of the caller goes on; see `Engine.arun`.
+
+    Loading and reading the results happen in threads too.
+    """
+    call = partial(load, flow, store, backend=backend, run_id=run_id, engine=engine, factory=factory, **options)
+    made = await in_thread(call, "flowbook load")
+    await made.arun()
+    return await in_thread(made.storage.fetch_all, "flowbook fetch")
 
 
 def load_from_factory(

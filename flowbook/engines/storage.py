@@ -22,6 +22,7 @@ from flowbook.engines.secrecy import refuse_clear
 from flowbook.exceptions import EncodeError, InvalidState, NotFound, StorageError, TooLarge
 from flowbook.failure import Failure
 from flowbook.flows.plan import Plan
+from flowbook.garbage import uncollected
 from flowbook.persistence import codec
 from flowbook.persistence.backend import Backend, Claim, FlowRecords
 from flowbook.persistence.changes import Change, Inline, Put, Row
@@ -65,6 +66,7 @@ class Storage(Results):
             return None
         return checked(records, self.backend.url, SCHEMA)
 
+    @uncollected()
     def restore(self, records: FlowRecords, *, owner: str = "", window: int = 1) -> Run:
         """Build the run from its records; atoms match by name, those that the flow no longer has are left alone."""
         flow_row = next(iter(records.kind("flow").values()))

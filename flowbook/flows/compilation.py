@@ -6,7 +6,6 @@ edges and, for each argument, the nearest provider. All wiring errors are collec
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Collection, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from flowbook.flows.linear import LinearFlow
 from flowbook.flows.links import Links
 from flowbook.flows.plan import Heads, Plan, Scope, Span, Vote
 from flowbook.flows.scopes import Visible
+from flowbook.garbage import uncollected
 
 if TYPE_CHECKING:
     import networkx
@@ -55,16 +55,11 @@ def compile_flow(flow: Flow | Atom, inputs: Collection[str] | None = None) -> Co
     collector is off meanwhile: nothing that is made here is garbage. Raises CompilationFailure with every wiring
     error found, and WrongType when ``flow`` is neither.
     """
-    collects = gc.isenabled()
-    gc.disable()
-    try:
+    with uncollected():
         compiler = _Compiler(flow)
         compiler.walk()
         compiler.check(inputs)
         return Compilation(flow, compiler.plan)
-    finally:
-        if collects:
-            gc.enable()
 
 
 class _Compiler:

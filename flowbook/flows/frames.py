@@ -101,8 +101,10 @@ class GraphFrame(Frame):
     def next_before(self, child: Atom | Flow) -> list[int]:
         """Return the ends of the siblings linked before ``child``, and show it what those and theirs provide."""
         self._last = child
-        for source, symbols in self._arcs.seen_by(child):
-            self.visible.add_all(p for p in self._provided.get(source, ()) if p.symbol in symbols)
+        seen = self._arcs.seen_by(child)
+        self.visible.add_all(
+            [p for source, symbols in seen for p in self._provided.get(source, ()) if p.symbol in symbols]
+        )
         self._inner = self.visible.mark()
         return self._ends_before(child) or self.before
 

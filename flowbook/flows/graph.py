@@ -71,6 +71,11 @@ class GraphFlow(Flow):
         """Yield the links made by `link`, in that order."""
         return iter(self.links)
 
+    @property
+    def resolves_all(self) -> bool:
+        """Whether it is known that every child was added with resolving on; else `resolves` is asked for each pair."""
+        return len(self._resolve) == len(self.children) and {(True, True)}.issuperset(self._resolve)
+
     def resolves(self, provider: Atom | Flow, consumer: Atom | Flow) -> bool:
         """Say whether a symbol may link these two children: the one that was added later decides."""
         first, second = self._positions[id(provider)], self._positions[id(consumer)]

@@ -23,8 +23,8 @@ def missing_inputs(plan: Plan, inputs: Collection[str]) -> list[Problem]:
 
 
 def _missing(plan: Plan) -> Iterator[tuple[Atom, str, str]]:
-    wanting = plan.execute_heads.keys() | plan.revert_heads.keys() | plan.failure_heads.keys()
-    for node in sorted(wanting):
+    all_heads = (plan.execute_heads, plan.revert_heads, plan.failure_heads)
+    for node in sorted({node for of_method in all_heads for node, heads in of_method.items() if None in heads}):
         atom = plan.atom(node)
         told: set[str] = set()
         failing = atom.on_failure_arguments if isinstance(atom, Retry) else ()

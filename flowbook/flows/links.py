@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
 from flowbook.atoms.base import Atom
-from flowbook.atoms.retry import Retry
 from flowbook.exceptions import Problem
 from flowbook.flows.base import Flow, Link, Symbols, union
 from flowbook.flows.graph import GraphFlow
@@ -54,13 +53,15 @@ class Links:
             else:
                 stack.pop()
                 parts = [_part_of(c) if isinstance(c, Atom) else done.pop(id(c), _nothing()) for c in current.children]
-                done[id(current)] = self._combined(current, parts)
+                if isinstance(current, GraphFlow):
+                    arcs = self._arcs[id(current)] = Arcs(current, parts)
+                    arcs.connect(self._problems)
+                if stack:  # nobody asks what the outermost takes and gives
+                    done[id(current)] = self._combined(current, parts)
 
     def _combined(self, flow: Flow, parts: list[Part]) -> Part:
         if isinstance(flow, GraphFlow):
-            arcs = self._arcs[id(flow)] = Arcs(flow, parts)
-            arcs.connect(self._problems)
-            part = arcs.combined()
+            part = self._arcs[id(flow)].combined()
         else:
             symbols = flow._merged([Symbols(part.requires, part.provides) for part in parts])
             part = Part(*symbols, union(part.reads for part in parts))
@@ -77,17 +78,19 @@ class Arcs:
     def __init__(self, flow: GraphFlow, parts: list[Part]) -> None:
         self.order: list[Child] = list(flow.children)
         self._flow = flow
-        self._before: dict[Child, list[Child]] = {child: [] for child in flow.children}
+        self._before: dict[Child, dict[Child, None]] = {child: {} for child in flow.children}
         self._after: dict[Child, list[Child]] = {child: [] for child in flow.children}
-        self._linked: set[tuple[Child, Child]] = set()
+        self._doubtful: set[str] = set()  # symbols that some child may read without a link from each provider
         self._made: dict[Child, list[Link]] = {}
         self.decides = any(link.decider is not None for link in flow.links)
         self._parts: dict[Child, Part] = dict(zip(flow.children, parts, strict=True))
         self._largest_child = max(self._parts, key=self._size, default=flow)
         self._largest = self._parts.get(self._largest_child, _nothing())
-        others = [part for part in parts if part is not self._largest]
-        shared = {symbol for part in others for symbol in (*part.provides, *part.reads)}
-        if parts:  # of the largest only what concerns the others
+        if isinstance(self._largest_child, Atom):
+            self._largest = Part(*map(set, self._largest))
+        elif parts:  # of the largest only what concerns the others
+            others = [part for part in parts if part is not self._largest]
+            shared = {symbol for part in others for symbol in (*part.provides, *part.reads)}
             self._parts[self._largest_child] = Part(*(symbols & shared for symbols in self._largest))
         self._providers: dict[str, list[Child]] = {}
         for child, part in self._parts.items():
@@ -102,9 +105,15 @@ class Arcs:
         for link in self._flow.links:
             self.add(link.source, link.target)
             self._made.setdefault(link.target, []).append(link)
+        resolves = None if self._flow.resolves_all else self._flow.resolves
         for child, part in self._parts.items():
+            if len(part.reads) > len(part.requires):
+                self._doubtful |= part.reads - part.requires
             for symbol in sorted(part.requires):
-                givers = [p for p in self.providers(symbol) if p is not child and self._flow.resolves(p, child)]
+                providers = self.providers(symbol)
+                givers = [p for p in providers if p is not child and (resolves is None or resolves(p, child))]
+                if len(givers) < len(providers):
+                    self._doubtful.add(symbol)
                 if len(givers) > 1:
                     problems.append(_ambiguous(child, symbol, givers))
                 for giver in givers:
@@ -136,16 +145,16 @@ class Arcs:
 
     def add(self, source: Child, target: Child) -> None:
         """Link two children, once however often it is asked for."""
-        if (source, target) not in self._linked:
-            self._linked.add((source, target))
+        before = self._before[target]
+        if source not in before:
+            before[source] = None
             self._after[source].append(target)
-            self._before[target].append(source)
 
     def providers(self, symbol: str) -> Sequence[Child]:
         """Return the children that provide ``symbol``, in the order in which they were added."""
         return self._providers.get(symbol, ())
 
-    def before(self, child: Child) -> Sequence[Child]:
+    def before(self, child: Child) -> Collection[Child]:
         """Return the children that are linked right before ``child``."""
         return self._before[child]
 
@@ -160,10 +169,16 @@ class Arcs:
     def seen_by(self, child: Child) -> list[tuple[Child, set[str]]]:
         """Return the siblings whose symbols ``child`` may read, and which symbols, farthest first."""
         seen: dict[Child, set[str]] = {}
+        far = self._far
         for symbol in self._parts[child].reads:
-            for provider in self._earlier(child, symbol):
-                seen.setdefault(provider, set()).add(symbol)
-        return sorted(seen.items(), key=lambda item: self.rank[item[0]])
+            for provider in far.providers(child, symbol) if symbol in far.masks else self.providers(symbol):
+                if provider is child:
+                    continue
+                if provider in seen:
+                    seen[provider].add(symbol)
+                else:
+                    seen[provider] = {symbol}
+        return sorted(seen.items(), key=lambda item: self.rank[item[0]]) if len(seen) > 1 else list(seen.items())
 
     def _earlier(self, child: Child, symbol: str) -> Iterator[Child]:
         """Yield the siblings before ``child`` that provide ``symbol``, which it reads."""
@@ -178,8 +193,9 @@ class Arcs:
         Of any other symbol, each provider is linked right before each reader: there is nothing to look for.
         """
         readers: dict[str, list[Child]] = {}
-        for child, part in self._parts.items():
-            for symbol in part.reads & self._providers.keys():
+        asked = self._providers.keys() if self._stuck else self._doubtful & self._providers.keys()
+        for child, part in self._parts.items() if asked else ():
+            for symbol in part.reads & asked:
                 readers.setdefault(symbol, []).append(child)
         wanted = [symbol for symbol, children in readers.items() if not self._is_near(symbol, children)]
         far = _Far({symbol: self._providers[symbol] for symbol in wanted})
@@ -190,7 +206,9 @@ class Arcs:
     def _is_near(self, symbol: str, readers: list[Child]) -> bool:
         """Say whether all ``readers`` are linked behind all other providers; in a cycle one may be behind itself."""
         pairs = ((provider, child) for child in readers for provider in self._providers[symbol])
-        return all(pair in self._linked or (pair[0] is pair[1] and not self._stuck) for pair in pairs)
+        return all(
+            provider in self._before[child] or (provider is child and not self._stuck) for provider, child in pairs
+        )
 
     def sort(self) -> list[Child]:
         """Bring the children into the order added, as far as links allow; return those of a cycle, if there is one."""
@@ -236,7 +254,7 @@ class _Far:
         self.masks = {symbol: sum(self._bits[one] for one in providers) for symbol, providers in wanted.items()}
         self._before: dict[Child, int] = {}
 
-    def follow(self, order: Iterable[Child], before: Mapping[Child, Sequence[Child]]) -> None:
+    def follow(self, order: Iterable[Child], before: Mapping[Child, Collection[Child]]) -> None:
         """Gather what comes before each child, all of whose sources stand before it in ``order``."""
         for child in order:
             found = 0
@@ -263,9 +281,8 @@ def _ambiguous(child: Child, symbol: str, givers: Sequence[Child]) -> Problem:
 
 
 def _part_of(atom: Atom) -> Part:
-    asked = atom.on_failure_arguments if isinstance(atom, Retry) else ()
-    reads = {argument.symbol for argument in (*atom.execute_arguments, *atom.revert_arguments, *asked)}
-    return Part(set(atom.requires), set(atom.provides), reads | atom.requires)
+    requires = atom.requires
+    return Part(set(requires), set(atom.save_as), {*requires, *atom.optional})
 
 
 def _nothing() -> Part:

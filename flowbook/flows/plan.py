@@ -153,7 +153,7 @@ def plan_record(plan: Plan) -> dict[str, Any]:
     """
     record: dict[str, Any] = {
         "flow": plan.flow_name,
-        "atoms": [_atom_record(plan.atom(node)) for node in plan.atom_nodes()],
+        "atoms": _atom_records(plan),
         "marks": [name for name, atom in zip(plan.names, plan.atoms, strict=True) if atom is None],
         "edges": [list(edge) for edge in plan.edges()],
         "flows": [[s.name, s.pattern, *_ends(plan, s)] for s in plan.spans],
@@ -173,12 +173,22 @@ def _votes(plan: Plan) -> Iterator[tuple[str | None, str, str, str]]:
             yield source, plan.names[node], str(name), vote.depth.value
 
 
-def _atom_record(atom: Atom) -> dict[str, Any]:
+def _atom_records(plan: Plan) -> list[dict[str, Any]]:
+    places: dict[type, str] = {}  # most atoms of a large flow are of few classes
+    return [_atom_record(atom, places) for atom in plan.atoms if atom is not None]
+
+
+def _atom_record(atom: Atom, places: dict[type, str]) -> dict[str, Any]:
+    cls = type(atom)
+    is_of_class = cls.place is Atom.place and "execute" not in atom.__dict__
+    place = places.get(cls) if is_of_class else atom.place
+    if place is None:
+        place = places[cls] = atom.place
     record: dict[str, Any] = {
         "name": atom.name,
         "kind": atom.kind,
         "version": list(atom.version),
-        "place": atom.place,
+        "place": place,
         "requires": sorted(atom.requires),
         "provides": list(atom.save_as),
     }
@@ -191,6 +201,21 @@ def _atom_record(atom: Atom) -> dict[str, Any]:
 
 def _ends(plan: Plan, span: Span) -> list[str]:
     return [plan.names[span.first], plan.names[span.end - 1]] if span.end > span.first else []
+
+
+def is_same(old: Plan, new: Plan) -> bool:
+    """Return whether the records of two plans would not differ, without making them."""
+    return old is new or (
+        old.names == new.names and old.successors == new.successors and all(map(_are_alike, old.atoms, new.atoms))
+    )
+
+
+def _are_alike(old: Atom | None, new: Atom | None) -> bool:
+    if old is None or new is None:
+        return old is new
+    return (old.kind, old.version, old.requires) == (new.kind, new.version, new.requires) and (
+        [*old.save_as] == [*new.save_as]
+    )
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,6 @@ other are undone from a log.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 
 class Provider:
@@ -22,12 +21,19 @@ class Provider:
         self.farther = farther
 
 
-class Provided(NamedTuple):
-    """One symbol that an atom provides, as the part ``part`` of its result (None: all of it)."""
+class Provided:
+    """One symbol that an atom provides, as the part ``part`` of its result (None: all of it).
 
-    symbol: str
-    node: int
-    part: int | str | None
+    ``head`` is the last one that it was seen as: most that see it see the same behind it, and share that.
+    """
+
+    __slots__ = ("head", "node", "part", "symbol")
+
+    def __init__(self, symbol: str, node: int, part: int | str | None) -> None:
+        self.symbol = symbol
+        self.node = node
+        self.part = part
+        self.head: Provider | None = None
 
 
 class Visible:
@@ -41,14 +47,17 @@ class Visible:
 
     def add(self, symbol: str, node: int, index: int | str | None) -> None:
         """Let all that follow see ``symbol`` of ``node`` first."""
-        before = self.heads.get(symbol)
-        self.heads[symbol] = Provider(node, index, before)
-        self._log.append((Provided(symbol, node, index), before))
+        self.add_all((Provided(symbol, node, index),))
 
     def add_all(self, provided: Iterable[Provided]) -> None:
         """Let all that follow see these, the last one first."""
-        for symbol, node, index in provided:
-            self.add(symbol, node, index)
+        heads, log = self.heads, self._log
+        for one in provided:
+            before, head = heads.get(one.symbol), one.head
+            if head is None or head.farther is not before:
+                head = one.head = Provider(one.node, one.part, before)
+            heads[one.symbol] = head
+            log.append((one, before))
 
     def mark(self) -> int:
         """Return a point that `undo` can go back to."""

@@ -32,27 +32,16 @@ from flowbook import AtomState, Flow, FlowState, LinearFlow, Notice, Task, Times
 from flowbook.engines import executors
 from flowbook.engines.context import Outcome
 from flowbook.engines.engine import Engine
-from flowbook.engines.executors.base import Handed
+from flowbook.engines.executors.base import Executor, Handed
 from flowbook.persistence import Backend, fetch
-from flowbook.testing.executor_tasks import (
-    EXCEPTIONS,
-    FailAtFirst,
-    Give,
-    Know,
-    Meet,
-    Say,
-    Tell,
-    Turn,
-    Undo,
-    Wait,
-    noted,
-    wait_until,
-)
+from flowbook.testing import executor_coroutines, executor_tasks
+from flowbook.testing.executor_tasks import EXCEPTIONS, noted, wait_until
 
 
 class _Contract:
     engine: ClassVar[str] = "parallel"
     workers: ClassVar[int] = 2
+    tasks: ClassVar[Any] = executor_tasks  # a module with tasks of these names
 
     @pytest.fixture
     def executor(self) -> Any:  # a name, or any object with submit()
@@ -69,6 +58,10 @@ class _Contract:
         """Return an engine that runs ``flow`` on the executor."""
         options = {"run_id": "r", "max_workers": self.workers, **options}
         return engines.load(flow, backend=backend, engine=self.engine, executor=executor, **options)
+
+    def make(self, executor: object) -> Executor:
+        """Return what an engine makes of ``executor``."""
+        return executors.make(executor, self.workers)
 
     @contextmanager
     def running(self, engine: Engine) -> Iterator[list[BaseException]]:
@@ -94,13 +87,15 @@ class RunningContract(_Contract):
 
     @pytest.mark.parametrize("value", [None, 3, "text", b"bytes", (1, [2, {"three": 3.5}]), {1, 2}], ids=str)
     def test_a_result_comes_back_as_it_was(self, executor: Any, value: object) -> None:
-        engine = self.load(Give("give", value, provides="given"), executor)
+        engine = self.load(self.tasks.Give("give", value, provides="given"), executor)
         engine.run()
         assert engine.storage.fetch("given") == value
 
     def test_large_values_go_and_come(self, executor: Any, backend: Backend) -> None:
         data = bytes(range(256)) * 20_000
-        flow = LinearFlow("f").add(Turn("turn", provides="turned"), Turn("again", rebind=["turned"], provides="same"))
+        flow = LinearFlow("f").add(
+            self.tasks.Turn("turn", provides="turned"), self.tasks.Turn("again", rebind=["turned"], provides="same")
+        )
         engine = self.load(flow, executor, backend, store={"data": data})
         engine.run()
         assert engine.storage.fetch("turned") == data[::-1]
@@ -109,7 +104,7 @@ class RunningContract(_Contract):
     def test_what_depends_starts_when_its_provider_is_committed(
         self, executor: Any, backend: Backend, tmp_path: Path
     ) -> None:
-        engine = self.load(LinearFlow("f").add(*[Say(name, tmp_path) for name in "abc"]), executor, backend)
+        engine = self.load(LinearFlow("f").add(*[self.tasks.Say(name, tmp_path) for name in "abc"]), executor, backend)
         committed: list[tuple[str, list[str]]] = []
         engine.atom_notifier.register("SUCCESS", lambda notice: committed.append((notice.atom, noted(tmp_path))))
         engine.run()
@@ -117,19 +112,19 @@ class RunningContract(_Contract):
 
     def test_many_atoms_run_once_each(self, executor: Any, tmp_path: Path) -> None:
         names = [f"s{i}" for i in range(300)]
-        engine = self.load(UnorderedFlow("f").add(*[Say(name, tmp_path) for name in names]), executor)
+        engine = self.load(UnorderedFlow("f").add(*[self.tasks.Say(name, tmp_path) for name in names]), executor)
         engine.run()
         assert sorted(noted(tmp_path)) == sorted(names)
 
     def test_as_many_run_side_by_side_as_there_are_workers(self, executor: Any, tmp_path: Path) -> None:
-        flow = UnorderedFlow("f").add(*[Meet(f"m{i}", tmp_path, self.workers) for i in range(self.workers)])
+        flow = UnorderedFlow("f").add(*[self.tasks.Meet(f"m{i}", tmp_path, self.workers) for i in range(self.workers)])
         engine = self.load(flow, executor)
         engine.run()
         assert engine.state is FlowState.SUCCESS
 
     def test_no_more_are_handed_over_than_the_window_takes(self, executor: Any, tmp_path: Path) -> None:
-        engine = self.load(UnorderedFlow("f").add(*[Say(f"s{i}", tmp_path) for i in range(60)]), executor)
-        made = executors.make(executor, self.workers)
+        engine = self.load(UnorderedFlow("f").add(*[self.tasks.Say(f"s{i}", tmp_path) for i in range(60)]), executor)
+        made = self.make(executor)
         in_flight, most = 0, 0
 
         def listen(notice: Notice) -> None:
@@ -144,16 +139,53 @@ class RunningContract(_Contract):
         assert 1 <= most <= made.window
 
     def test_an_attempt_knows_what_it_knows_in_the_engines_own_thread(self, executor: Any) -> None:
-        engine = self.load(Know("know", provides="known"), executor)
+        engine = self.load(self.tasks.Know("know", provides="known"), executor)
         engine.run()
-        serial = engines.run(Know("know", provides="known"), run_id="r")
+        serial = engines.run(executor_tasks.Know("know", provides="known"), run_id="r")
         assert engine.storage.fetch("known") == serial["known"]
+
+    def test_a_revert_knows_its_attempt_too(self, executor: Any, tmp_path: Path) -> None:
+        last = self.tasks.FailAtFirst("last", tmp_path, "ValueError")
+        engine = self.load(LinearFlow("f").add(self.tasks.KnowUndoing("know", tmp_path), last), executor)
+        with pytest.raises(ValueError, match="bad"):
+            engine.run()
+        assert noted(tmp_path)[-1] == "r know REVERT 1"
+
+    def test_hooks_are_called_around_their_method(self, executor: Any, tmp_path: Path) -> None:
+        hooked = [
+            self.tasks.Hooked("one", tmp_path, "ValueError", times=0),
+            self.tasks.Hooked("two", tmp_path, "ValueError"),
+        ]
+        with pytest.raises(ValueError, match="bad"):
+            self.load(LinearFlow("f").add(*hooked), executor).run()
+        executed = ["before one", "one", "after one", "before two", "two", "after two"]
+        undone = ["before revert two", "revert two", "after revert two"]
+        undone += ["before revert one", "revert one", "after revert one"]
+        assert noted(tmp_path) == executed + undone
+
+    def test_an_async_atom_runs_or_is_refused_before_anything_has_begun(self, executor: Any, tmp_path: Path) -> None:
+        flow = LinearFlow("f").add(self.tasks.Say("a", tmp_path), executor_coroutines.Say("b", tmp_path))
+        engine = self.load(flow, executor)
+        with self.running(engine) as raised:
+            pass
+        if raised:
+            assert [str(error).partition(", ")[0] for error in raised] == ["execute of 'b' is async"]
+            assert (noted(tmp_path), engine.state) == ([], FlowState.SUSPENDED)
+        else:
+            assert (noted(tmp_path), engine.state) == (["a", "b"], FlowState.SUCCESS)
+
+    def test_a_run_that_is_done_again_gets_what_it_needs_again(self, executor: Any, tmp_path: Path) -> None:
+        flow = UnorderedFlow("f").add(*[self.tasks.Say(f"s{i}", tmp_path) for i in range(4)])
+        engine = self.load(flow, executor, rerun=True)
+        engine.run()
+        engine.run()
+        assert sorted(noted(tmp_path)) == sorted([f"s{i}" for i in range(4)] * 2)
 
     def test_two_engines_run_at_once(self, executor: Any, tmp_path: Path) -> None:
         folders = [tmp_path / name for name in ("one", "two")]
         for folder in folders:
             folder.mkdir()
-        flows = [UnorderedFlow("f").add(*[Say(f"s{i}", folder) for i in range(20)]) for folder in folders]
+        flows = [UnorderedFlow("f").add(*[self.tasks.Say(f"s{i}", folder) for i in range(20)]) for folder in folders]
         one, two = (self.load(flow, executor) for flow in flows)
         with self.running(one) as raised, self.running(two) as raised_too:
             pass
@@ -171,7 +203,7 @@ class TellingContract(_Contract):
             told.append(notice.progress)
             (tmp_path / "gate").touch()
 
-        engine = self.load(Tell("tell", tmp_path), executor, backend)
+        engine = self.load(self.tasks.Tell("tell", tmp_path), executor, backend)
         engine.atom_notifier.register("PROGRESS", open_gate)
         engine.run()
         assert told[0] == 0.5
@@ -187,8 +219,8 @@ class FailingContract(_Contract):
         self, executor: Any, tmp_path: Path, kind: str
     ) -> None:
         told = []
-        here = engines.load(FailAtFirst("fail", tmp_path, kind), never_resolve=True)
-        for engine in (here, self.load(FailAtFirst("fail", tmp_path, kind), executor, never_resolve=True)):
+        here = engines.load(executor_tasks.FailAtFirst("fail", tmp_path, kind), never_resolve=True)
+        for engine in (here, self.load(self.tasks.FailAtFirst("fail", tmp_path, kind), executor, never_resolve=True)):
             *_, state = engine.run_iter()
             assert state == FlowState.FAILURE
             failure = engine.storage.get_failures()["fail"]
@@ -198,13 +230,15 @@ class FailingContract(_Contract):
 
     def test_an_exception_is_raised_as_it_is(self, executor: Any, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="bad") as raised:
-            self.load(FailAtFirst("fail", tmp_path, "ValueError"), executor).run()
+            self.load(self.tasks.FailAtFirst("fail", tmp_path, "ValueError"), executor).run()
         assert raised.value.args == ("bad", 3)
 
     def test_an_interrupt_that_a_task_raises_leaves_run_and_the_run_goes_on_later(
         self, executor: Any, backend: Backend, tmp_path: Path
     ) -> None:
-        flow = LinearFlow("f").add(Say("first", tmp_path), FailAtFirst("then", tmp_path, "KeyboardInterrupt", times=1))
+        flow = LinearFlow("f").add(
+            self.tasks.Say("first", tmp_path), self.tasks.FailAtFirst("then", tmp_path, "KeyboardInterrupt", times=1)
+        )
         with pytest.raises(KeyboardInterrupt):
             self.load(flow, executor, backend).run()
         engine = self.load(flow, executor, backend)
@@ -212,8 +246,10 @@ class FailingContract(_Contract):
         assert noted(tmp_path) == ["first", "then", "then"]
 
     def test_what_was_done_is_undone_in_the_opposite_order(self, executor: Any, tmp_path: Path) -> None:
-        last = FailAtFirst("last", tmp_path, "ValueError")
-        engine = self.load(LinearFlow("f").add(Say("a", tmp_path), Undo("b", tmp_path), last), executor)
+        last = self.tasks.FailAtFirst("last", tmp_path, "ValueError")
+        engine = self.load(
+            LinearFlow("f").add(self.tasks.Say("a", tmp_path), self.tasks.Undo("b", tmp_path), last), executor
+        )
         with pytest.raises(ValueError, match="bad"):
             engine.run()
         assert noted(tmp_path)[3:] == ["revert last", "revert b b ['last']", "revert a"]
@@ -221,7 +257,7 @@ class FailingContract(_Contract):
 
     def test_a_retry_runs_its_flow_again(self, executor: Any, backend: Backend, tmp_path: Path) -> None:
         flow = LinearFlow("f", retry=Times(3, name="thrice"))
-        flow.add(Say("a", tmp_path), FailAtFirst("b", tmp_path, "ValueError", times=2))
+        flow.add(self.tasks.Say("a", tmp_path), self.tasks.FailAtFirst("b", tmp_path, "ValueError", times=2))
         engine = self.load(flow, executor, backend)
         engine.run()
         assert engine.state is FlowState.SUCCESS
@@ -231,7 +267,7 @@ class FailingContract(_Contract):
         self, executor: Any, backend: Backend, tmp_path: Path
     ) -> None:
         names = [f"f{i}" for i in range(6)]
-        flow = UnorderedFlow("f").add(*[FailAtFirst(name, tmp_path, "ValueError") for name in names])
+        flow = UnorderedFlow("f").add(*[self.tasks.FailAtFirst(name, tmp_path, "ValueError") for name in names])
         *_, state = self.load(flow, executor, backend).run_iter()
         assert state == FlowState.REVERTED
         calls = noted(tmp_path)
@@ -248,7 +284,7 @@ class StoppingContract(_Contract):
         self, executor: Any, backend: Backend, tmp_path: Path
     ) -> None:
         names = [f"w{i}" for i in range(12)]
-        flow = UnorderedFlow("f").add(*[Wait(name, tmp_path) for name in names])
+        flow = UnorderedFlow("f").add(*[self.tasks.Wait(name, tmp_path) for name in names])
         engine = self.load(flow, executor, backend)
         with self.running(engine) as raised:
             wait_until(lambda: len(noted(tmp_path)) == self.workers)
@@ -268,8 +304,8 @@ class StoppingContract(_Contract):
         assert sorted(noted(tmp_path)) == sorted(names)
 
     def test_nothing_is_left_of_a_run(self, executor: Any, tmp_path: Path) -> None:
-        flow = UnorderedFlow("f").add(*[Say(f"s{i}", tmp_path) for i in range(2 * self.workers)])
-        meeting = [Meet(f"m{i}", tmp_path, self.workers) for i in range(self.workers)]
+        flow = UnorderedFlow("f").add(*[self.tasks.Say(f"s{i}", tmp_path) for i in range(2 * self.workers)])
+        meeting = [self.tasks.Meet(f"m{i}", tmp_path, self.workers) for i in range(self.workers)]
         self.load(UnorderedFlow("f").add(*meeting), executor).run()  # what is made once is made
         gc.collect()
         before = _left()
@@ -284,11 +320,11 @@ class StoppingContract(_Contract):
     def test_one_that_is_not_used_ends(self, executor: Any) -> None:
         before = threading.enumerate()
         for _ in range(3):
-            executors.make(executor, self.workers).shutdown()
+            self.make(executor).shutdown()
         assert threading.enumerate() == before
 
     def test_what_is_handed_over_ends_with_what_the_call_gave(self, executor: Any) -> None:
-        made = executors.make(executor, self.workers)
+        made = self.make(executor)
         try:
             handed = [made.submit(Outcome, number, None, None) for number in range(8)]
             assert [_outcome(each).value for each in handed] == list(range(8))
@@ -298,7 +334,7 @@ class StoppingContract(_Contract):
     def test_what_is_told_to_stop_ends_what_it_began_and_leaves_no_future_open(
         self, executor: Any, tmp_path: Path
     ) -> None:
-        made = executors.make(executor, self.workers)
+        made = self.make(executor)
         (tmp_path / "gate").touch()
         handed = [made.submit(_waited, tmp_path) for _ in range(4)]
         made.shutdown()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import time
@@ -87,6 +88,34 @@ class Know(Task):
         """Return run, atom, direction, round, attempt and key."""
         known = current()
         return known.run, known.atom, known.direction.value, known.round, known.attempt, known.idempotency_key
+
+
+class KnowUndoing(Say):
+    """Its revert notes what it knows of its attempt."""
+
+    def revert(self) -> None:
+        """Note run, atom, direction and attempt."""
+        note_attempt(self.folder)
+
+
+class Hooked(FailAtFirst):
+    """Has hooks, which note that they are called."""
+
+    def pre_execute(self) -> None:
+        """Note it."""
+        note(self.folder, f"before {self.name}")
+
+    def post_execute(self) -> None:
+        """Note it."""
+        note(self.folder, f"after {self.name}")
+
+    def pre_revert(self) -> None:
+        """Note it."""
+        note(self.folder, f"before revert {self.name}")
+
+    def post_revert(self) -> None:
+        """Note it."""
+        note(self.folder, f"after revert {self.name}")
 
 
 class Give(Task):
@@ -178,12 +207,25 @@ def note(folder: Path, text: str) -> None:
         os.close(file)
 
 
+def note_attempt(folder: Path) -> None:
+    """Note what the attempt that runs here knows of itself."""
+    known = current()
+    note(folder, f"{known.run} {known.atom} {known.direction.value} {known.attempt}")
+
+
 def noted(folder: Path) -> list[str]:
     """Return what was noted in ``folder`` so far."""
     try:
         return (folder / "calls").read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return []
+
+
+async def wait_here_until(happened: Callable[[], bool]) -> None:
+    """Return when something in a file has happened, without keeping the loop. Raises TimeoutError when it does not."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not happened():
+            await asyncio.sleep(0.002)
 
 
 def wait_until(happened: Callable[[], bool]) -> None:

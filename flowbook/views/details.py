@@ -154,7 +154,7 @@ def read_run(backend: Backend, run_id: str, kinds: Sequence[str] | None = None) 
 
 def look_into(backend: Backend, run_id: str, kinds: Sequence[str]) -> Recorded:
     """Return the same where few of many atoms are shown: their records are not checked, but for those in a `part`."""
-    records = backend.load(run_id, kinds)
+    records = backend.look(run_id, kinds)
     others = {kind: rows for kind, rows in records.rows.items() if kind != "atom"}
     checked(FlowRecords(records.flow, others), backend.url, SCHEMA)
     return _recorded(records, backend.url)

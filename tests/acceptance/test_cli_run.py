@@ -118,6 +118,22 @@ def test_a_factory_gets_its_parameters_by_their_annotations(folder: Path) -> Non
     assert ended.out == "greeting0 = 'hello world'\ngreeting1 = 'hello world'\n"
 
 
+def test_atoms_may_be_coroutines(folder: Path) -> None:
+    coroutine = """
+from flowbook import task
+
+@task(provides="greeting")
+async def greet():
+    return "hello from a loop"
+"""
+    (folder / "later.py").write_text(coroutine)
+    refused = flowbook(folder, "run", "later.py::greet", "--run-id", "r1")
+    assert refused.code == 2
+    assert "execute of 'greet' is async" in refused.err
+    ended = flowbook(folder, "run", "later.py::greet", "--run-id", "r1", "--engine", "parallel", "--executor", "async")
+    assert (ended.code, ended.out) == (0, "greeting = 'hello from a loop'\n")
+
+
 def test_the_storage_of_the_environment_is_used(folder: Path) -> None:
     env = environment(FLOWBOOK_BACKEND="sqlite:///other.db")
     assert flowbook(folder, "run", "hello.py::flow", env=env).code == 0

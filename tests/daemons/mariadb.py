@@ -10,8 +10,11 @@ from daemons.process import LOOPBACK, Daemon, free_port, private_folder
 USER = "nobody"
 
 
-def mariadb() -> Daemon:
-    """Return a server that is not started yet; its ``url`` names no database."""
+def mariadb(*, syncs: bool = False) -> Daemon:
+    """Return a server that is not started yet; its ``url`` names no database.
+
+    What it has written outlives its process; a power cut only if it ``syncs``.
+    """
     folder, port = private_folder("mariadb", USER), free_port()
     data = [f"--datadir={folder}/data", "--innodb-log-file-size=16M"]
     how = ["--auth-root-authentication-method=normal", "--skip-test-db", f"--user={USER}"]
@@ -30,8 +33,8 @@ def mariadb() -> Daemon:
         "--skip-name-resolve",
         "--innodb-buffer-pool-size=64M",
         "--performance-schema=OFF",
-        "--innodb-flush-log-at-trx-commit=2",  # what it has written outlives its process; a power cut is not tried here
-        "--innodb-flush-method=nosync",
+        f"--innodb-flush-log-at-trx-commit={1 if syncs else 2}",
+        f"--innodb-flush-method={'fsync' if syncs else 'nosync'}",
         "--character-set-server=utf8mb4",
     ]
 

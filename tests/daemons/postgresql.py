@@ -21,8 +21,11 @@ def program(name: str) -> str:
     return path
 
 
-def postgresql() -> Daemon:
-    """Return a server that is not started yet; its ``url`` names the database ``postgres``."""
+def postgresql(*, syncs: bool = False) -> Daemon:
+    """Return a server that is not started yet; its ``url`` names the database ``postgres``.
+
+    What it has written outlives its process; a power cut only if it ``syncs``.
+    """
     folder, port = private_folder("postgresql", USER), free_port()
     options = ("-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions")
     subprocess.run(
@@ -37,7 +40,7 @@ def postgresql() -> Daemon:
         "unix_socket_directories": str(folder),
         "shared_buffers": "32MB",
         "max_connections": "200",
-        "fsync": "off",  # what it has written outlives its process; a power cut is not tried here
+        "fsync": "on" if syncs else "off",
     }
     chosen = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     is_ready = [program("pg_isready"), "-q", "-h", LOOPBACK, "-p", str(port)]

@@ -57,7 +57,7 @@ def test_the_table_of_options_names_every_option_with_its_default() -> None:
 
 
 def _shown(default: object) -> str:
-    plain = isinstance(default, str | bool | float | None)
+    plain = isinstance(default, str | bool | float | dict | None)
     return str(default) if plain else type(default).__name__
 
 

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 from flowbook.atoms.base import Atom
 from flowbook.atoms.task import Task
 from flowbook.clock import Clock
-from flowbook.engines import context
-from flowbook.engines.context import Outcome
+from flowbook.engines.context import CURRENT, Context, Outcome
 from flowbook.engines.errors import AtomTimedOut
+from flowbook.exceptions import NotPossible
 from flowbook.failure import Failure
 from flowbook.states import Direction
 
@@ -55,26 +55,35 @@ def abandon(handed: Iterable[Handed]) -> None:
     wait(running)
 
 
-def attempt(atom: Atom, arguments: Mapping[str, Any], at: context.Context, clock: Clock) -> Outcome:
+def attempt(atom: Atom, arguments: Mapping[str, Any], at: Context, clock: Clock) -> Outcome:
     """Run one attempt of an atom and return its outcome; whatever it raises becomes a failure, SystemExit too."""
     began_at = clock.now()
-    before = context.enter(at)
+    before = CURRENT.set(at)
     try:
         call = _revert if at.direction is Direction.REVERT else _execute
         return Outcome(call(atom, arguments), None, began_at)
     except BaseException as error:
         return Outcome(None, Failure.from_exception(error), began_at)
     finally:
-        context.enter(before)
+        CURRENT.reset(before)
 
 
-def limited_attempt(atom: Atom, arguments: Mapping[str, Any], at: context.Context, clock: Clock) -> Outcome:
+def refuse_async(atoms: Iterable[Atom], executor: str) -> None:
+    """Raise NotPossible for the first of the atoms that is async; the text calls what runs them ``executor``."""
+    for atom in atoms:
+        if atom.awaits:
+            method = "execute" if Direction.EXECUTE in atom.awaits else "revert"
+            what = f"{method} of {atom.name!r} is async, and {executor} cannot run it"
+            raise NotPossible(what, where=atom.place, todo='give engine="parallel", executor="async"')
+
+
+def limited_attempt(atom: Atom, arguments: Mapping[str, Any], at: Context, clock: Clock) -> Outcome:
     """Run one attempt of an atom that has a timeout: what ends later, in whatever way, has failed by that."""
     at.begin(clock)
     return in_time(at, clock, attempt(atom, arguments, at, clock))
 
 
-def in_time(at: context.Context, clock: Clock, outcome: Outcome) -> Outcome:
+def in_time(at: Context, clock: Clock, outcome: Outcome) -> Outcome:
     """Return the outcome of an attempt that ends now: AtomTimedOut if its deadline has passed."""
     failure = outcome.failure
     interrupted = failure is not None and isinstance(failure.exception, KeyboardInterrupt)

@@ -8,7 +8,7 @@ from typing import Any
 
 from flowbook.atoms.base import Atom
 from flowbook.engines.context import Outcome
-from flowbook.engines.executors.base import DEFAULT_WINDOW
+from flowbook.engines.executors.base import DEFAULT_WINDOW, refuse_async
 from flowbook.exceptions import NotPossible
 
 
@@ -22,7 +22,8 @@ class GivenExecutor:
         self._executor = executor
 
     def check(self, atoms: Iterable[Atom]) -> None:
-        """Do nothing: what the executor can run is not known."""
+        """Raise NotPossible for the first atom that is async; what else the executor can run is not known."""
+        refuse_async(atoms, "a pool")
 
     def submit(self, call: Callable[..., Outcome], /, *args: Any) -> Future[Outcome]:
         """Hand ``call`` over to the user's executor. Raises NotPossible when it does not take it."""

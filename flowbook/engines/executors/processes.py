@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
@@ -13,8 +13,9 @@ from typing import Any
 
 from flowbook.atoms.base import Atom
 from flowbook.engines.context import Context, Outcome, Report
+from flowbook.engines.executors.base import refuse_async
 from flowbook.engines.executors.errors import NotPicklable, WorkerLost
-from flowbook.engines.executors.pickling import pickled
+from flowbook.engines.executors.pickling import pickled, pickled_attempt
 from flowbook.engines.executors.threads import ThreadsExecutor
 from flowbook.engines.executors.worker import Worker, WorkerDied
 from flowbook.exceptions import NotPossible
@@ -49,7 +50,9 @@ class ProcessesExecutor:
         Finalize(self, _dismiss, (self._workers,), exitpriority=10)  # before multiprocessing waits for them
 
     def check(self, atoms: Iterable[Atom]) -> None:
-        """Raise NotPicklable for the first atom that cannot be sent to a worker."""
+        """Raise NotPossible for the first atom that is async, NotPicklable for one that cannot be sent to a worker."""
+        atoms = tuple(atoms)
+        refuse_async(atoms, "an executor of processes")
         for atom in atoms:
             pickled(atom, f"atom {atom.name!r}", name=atom.name, place=atom.place)
 
@@ -177,15 +180,7 @@ _TODO_SYSTEM = "lower max_workers or free memory, then run it again: it continue
 
 
 def _job(name: str, call: Callable[..., Outcome], args: tuple[Any, ...], secrets: tuple[str, ...]) -> bytes:
-    """Return an attempt pickled. Raises NotPicklable, which names the argument that cannot be."""
-    try:
-        return pickled((call, args, secrets), f"the attempt of {name!r}", name="attempt")
-    except NotPicklable:
-        place = next((each.place for each in args if isinstance(each, Atom)), "")
-        for values in (each for each in args if isinstance(each, Mapping)):
-            for symbol, value in values.items():
-                pickled(value, f"argument {symbol!r} of {name!r}", name=symbol, place=place)
-        raise
+    return pickled_attempt((call, args, secrets), name, args)
 
 
 def _dismiss(workers: set[Worker]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from flowbook.atoms.base import Atom
 from flowbook.engines.context import Outcome
+from flowbook.engines.executors.base import refuse_async
 from flowbook.exceptions import NotPossible
 
 
@@ -21,7 +22,8 @@ class SerialExecutor:
             raise NotPossible(f"a serial engine has one worker, not {max_workers}", todo='use engine="parallel"')
 
     def check(self, atoms: Iterable[Atom]) -> None:
-        """Do nothing: every atom can run in the calling thread."""
+        """Raise NotPossible for the first atom that is async."""
+        refuse_async(atoms, "the serial executor")
 
     def submit(self, call: Callable[..., Outcome], /, *args: Any) -> Outcome:
         """Run ``call`` and return what it gave."""

@@ -14,6 +14,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 
 from flowbook.exceptions import StorageBusy, StorageUnavailable
 from flowbook.persistence.owners import Owner
+from flowbook.persistence.sql.batches import Batch
 from flowbook.persistence.sql.schema import bring_up_to_date, revision_of
 from flowbook.persistence.sql.sessions import Session, Sessions
 from flowbook.persistence.sql.statements import Statements
@@ -95,6 +96,18 @@ class Database(ABC):
     def run_for_all(self, cursor: DBAPICursor, text: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run a statement that changes rows with each of ``rows``, in their order."""
         cursor.executemany(text, rows)
+
+    def run_behind(self, cursor: DBAPICursor, fence: str, values: Sequence[Any], batches: Sequence[Batch]) -> bool:
+        """Run ``fence``, which changes a row where it lets pass, and behind it all ``batches``; return whether it did.
+
+        Where it did not, the transaction must be rolled back.
+        """
+        cursor.execute(fence, values)
+        if cursor.rowcount != 1:
+            return False
+        for text, rows in batches:
+            self.run_for_all(cursor, text, rows)
+        return True
 
     def is_alive(self, owner: Owner) -> bool | None:
         """Return whether an owner lives, or None when only its lease can tell."""

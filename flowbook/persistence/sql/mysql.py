@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import pymysql
-import pymysql.constants.CLIENT
+from pymysql.constants import CLIENT
 from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import DBAPIError
@@ -23,12 +24,15 @@ from flowbook.exceptions import (
 from flowbook.persistence.options import Options
 from flowbook.persistence.sql.addresses import address_of
 from flowbook.persistence.sql.backend import SqlBackend
+from flowbook.persistence.sql.batches import Batch
 from flowbook.persistence.sql.database import Database, Disconnected, Patience
 from flowbook.persistence.sql.tables import NAME_LIMIT_BYTES
+from flowbook.persistence.sql.together import insert_of, inserts_of
 
 _VALUE_LIMIT_BYTES: Final = 4 * 1024 * 1024
 _PORT: Final = 3306
 _SCHEMA_LOCK: Final = "flowbook schema"
+_SIZE_AT_ONCE: Final = 64 * 1024  # far below the smallest max_allowed_packet in use
 
 _MEANINGS: Final[Mapping[int, type[StorageBusy | StorageFull | StorageUnavailable | Damaged]]] = {
     **dict.fromkeys((1020, 1205, 1213, 3572), StorageBusy),  # a lock was not to be had; deadlock
@@ -78,7 +82,7 @@ class MysqlDatabase(Database):
             "read_timeout": patience.silence_s,
             "write_timeout": patience.silence_s,
             "charset": "utf8mb4",
-            "client_flag": pymysql.constants.CLIENT.FOUND_ROWS,  # rows that matched, altered or not
+            "client_flag": CLIENT.FOUND_ROWS | CLIENT.MULTI_STATEMENTS,  # rows that matched, altered or not
             "autocommit": True,
         }
         how: dict[str, Any] = {"poolclass": NullPool, "pool_reset_on_return": None, "paramstyle": "format"}
@@ -109,6 +113,17 @@ class MysqlDatabase(Database):
         """Begin a transaction."""
         cursor.execute("BEGIN")
 
+    def run_behind(self, cursor: Any, fence: str, values: Sequence[Any], batches: Sequence[Batch]) -> bool:
+        """Run the fence and what stands behind it, as one query of several statements where there is little of it."""
+        plain = inserts_of(batches)
+        if plain is None or sum(len(value) for value in plain[1] if isinstance(value, str)) > _SIZE_AT_ONCE:
+            return super().run_behind(cursor, fence, values, batches)
+        cursor.execute(_query_of(fence, plain[0]), [*values, *plain[1]])
+        passed: bool = cursor.rowcount == 1
+        while cursor.nextset():  # an error of a later statement is raised here
+            pass
+        return passed
+
     def tables(self, cursor: DBAPICursor) -> Collection[str]:
         """Return the names of the tables."""
         cursor.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()")
@@ -138,6 +153,11 @@ class MysqlDatabase(Database):
         if number in _TOO_LONG:
             return TooLarge(f"a name ({error})", NAME_LIMIT_BYTES + 1, NAME_LIMIT_BYTES)
         return _MEANINGS.get(number, StorageUnavailable)(self.url, str(error))
+
+
+@lru_cache(maxsize=256)
+def _query_of(fence: str, inserts: tuple[tuple[str, int], ...]) -> str:
+    return "; ".join([fence, *(insert_of(text, count) for text, count in inserts)])
 
 
 class MysqlBackend(SqlBackend):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Final
@@ -28,16 +28,16 @@ from flowbook.exceptions import (
 from flowbook.persistence.options import Options
 from flowbook.persistence.sql.addresses import address_of
 from flowbook.persistence.sql.backend import SqlBackend
+from flowbook.persistence.sql.batches import Batch
 from flowbook.persistence.sql.database import Database, Disconnected, Patience
+from flowbook.persistence.sql.together import insert_of, inserts_of, parts_of, select_insert_of
 
 _VALUE_LIMIT_BYTES: Final = 256 * 1024 * 1024
 _NAME_LIMIT_BYTES: Final = 2704
 _NAMES: Final = "a name, or the names of a record together,"
 _INDEX_ROW: Final = re.compile(r"index row size (\d+)")
 _PORT: Final = 5432
-_ROW: Final = re.compile(r"VALUES (\([^)]*\))")
-_ROWS_AT_ONCE: Final = 500
-_SIZE_AT_ONCE: Final = 1024 * 1024
+_PASSED: Final = "EXISTS (SELECT FROM fence)"
 _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _SCHEMA_LOCK: Final = 0x666C6F77626F6F6B
 """The number of the advisory lock under which the schema is altered."""
@@ -134,8 +134,17 @@ class PostgresqlDatabase(Database):
         Psycopg's ``executemany`` sends a Flush behind its last answer. The server, which waits for what comes then,
         measures no time in which nothing is said, and would never throw out who is stopped there.
         """
-        for some in _batches(rows):
-            cursor.execute(_of_many(text, len(some)), [*chain.from_iterable(some)])
+        for some in parts_of(rows):
+            cursor.execute(insert_of(text, len(some)), [*chain.from_iterable(some)])
+
+    def run_behind(self, cursor: DBAPICursor, fence: str, values: Sequence[Any], batches: Sequence[Batch]) -> bool:
+        """Run the fence and what stands behind it, as one statement where it can be one."""
+        plain = inserts_of(batches)
+        if plain is None:
+            return super().run_behind(cursor, fence, values, batches)
+        cursor.execute(_behind(fence, plain[0]), [*values, *plain[1]])
+        ((passed,),) = cursor.fetchall()
+        return bool(passed == 1)
 
     def tables(self, cursor: DBAPICursor) -> Collection[str]:
         """Return the names of the tables in the schema that new tables go to."""
@@ -172,22 +181,16 @@ class PostgresqlDatabase(Database):
         return StorageUnavailable(self.url, said)
 
 
-def _batches(rows: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:
-    """Yield all rows in their order, as many at once as make a statement of reasonable size, or else one."""
-    start, size = 0, 0
-    for end, row in enumerate(rows):
-        size_of_row = sum(len(value) for value in row if isinstance(value, str))
-        if end > start and (end - start == _ROWS_AT_ONCE or size + size_of_row > _SIZE_AT_ONCE):
-            yield rows[start:end]
-            start, size = end, 0
-        size += size_of_row
-    yield rows[start:]
+@lru_cache(maxsize=256)
+def _behind(fence: str, inserts: tuple[tuple[str, int], ...]) -> str:
+    """Return one statement for the fence and for inserts of so many rows; it answers how many rows the fence changed.
 
-
-@lru_cache(maxsize=64)
-def _of_many(text: str, count: int) -> str:
-    """Return an INSERT of one row as one of many; any other statement is for one row."""
-    return text if count == 1 else _ROW.sub(lambda row: f"VALUES {', '.join([row[1]] * count)}", text)
+    An insert that asks for rows of the fence waits until that has changed them.
+    """
+    parts = [f"fence AS ({fence} RETURNING 1)"]
+    for number, (insert, count) in enumerate(inserts):
+        parts.append(f"insert_{number} AS ({select_insert_of(insert, count, _PASSED)})")
+    return f"WITH {', '.join(parts)} SELECT count(*) FROM fence"
 
 
 def _escaped(name: str) -> str:

@@ -179,9 +179,9 @@ class Connection:
             answers += self._insist(requests[start : start + window])
         return answers
 
-    def read(self, paths: Sequence[str]) -> list[bytes | None]:
-        """Return what is in each of some small znodes, None where there is none; many are read by one request."""
-        batches = [paths[start : start + _READ_BY_ONE] for start in range(0, len(paths), _READ_BY_ONE)]
+    def read(self, paths: Sequence[str], *, by_one: int = _READ_BY_ONE) -> list[bytes | None]:
+        """Return what is in each of some znodes, None where there is none; ``by_one`` request so many are read."""
+        batches = [paths[start : start + by_one] for start in range(0, len(paths), by_one)]
         if batches and self._reads_many is None:  # a server before 3.6 hangs up after it has said no
             (first,) = self.ask([get_all(batches[0])])
             self._reads_many = not isinstance(first, UnimplementedError)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 from flowbook.exceptions import TooLarge
@@ -24,6 +24,8 @@ LAST_TIME: Final = 253_402_300_799.0
 """The last second of the year 9999: no time is later."""
 
 _LARGEST: Final = 128 * 1024
+
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class OfNewerFormat(ValueError):
@@ -65,8 +67,10 @@ class Head:
 
     def data(self, place: str) -> bytes:
         """Return the data of the znode. Raises TooLarge when the ``flow`` record has too long names."""
-        document = {"format": FORMAT, **asdict(self)}
-        data = sealed(json.dumps(document, separators=(",", ":")).encode(), place)
+        document = {"format": FORMAT, **_fields(self), "base": _fields(self.base)}
+        if self.owner is not None:
+            document["owner"] = self.owner.to_row()
+        data = sealed(_encode(document).encode(), place)
         if len(data) > _LARGEST:
             raise TooLarge(f"what is told of {self.key[:40]!r}", len(data), _LARGEST)
         return data
@@ -85,6 +89,11 @@ class Head:
         if not is_readable:
             raise ValueError("its flow record cannot be read")
         return FlowSummary(flow, **row, owner=self.owner, owned_since=None if self.owner is None else self.since)
+
+
+def _fields(record: Head | Base) -> dict[str, Any]:
+    """Return the fields of a record by their names, with what is in them as it is: every commit sets a head."""
+    return {name: getattr(record, name) for name in record.__slots__}
 
 
 def head_in(data: bytes, place: str, key: str | None) -> Head:

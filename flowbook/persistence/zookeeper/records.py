@@ -17,6 +17,7 @@ from flowbook.persistence.zookeeper.sealing import document_in, sealed, unsealed
 from flowbook.persistence.zookeeper.space import Space
 
 _READ_AGAIN: Final = 20
+_COMMITS_BY_ONE: Final = 20  # each may be as large as a znode can be
 _BYTES_AT_ONCE: Final = 8 * 1024 * 1024
 
 
@@ -51,11 +52,12 @@ def records_of(space: Space, head: Head) -> tuple[Contents, list[str]]:
     summed = [part_name(base.token, number) for number in range(base.parts)]
     commits = [commit_name(number) for number in range(base.through + 1, head.count + 1)]
     if summed:
-        contents.take(_summed(space, _data(space, summed, window=_parts_at_once(space)), summed, base))
-    entries = [_entry(space, data, name) for name, data in zip(commits, _data(space, commits), strict=True)]
+        contents.take(_summed(space, _data(space, summed), summed, base))
+    found = _data(space, commits, by_one=_COMMITS_BY_ONE)
+    entries = [_entry(space, data, name) for name, data in zip(commits, found, strict=True)]
     names = {name: parts_of(entry) for name, entry in zip(commits, entries, strict=True) if "parts" in entry}
     named = list(chain.from_iterable(names.values()))
-    parts = dict(zip(named, _data(space, named, window=_parts_at_once(space)), strict=True))
+    parts = dict(zip(named, _data(space, named), strict=True))
     for name, entry in zip(commits, entries, strict=True):
         with space.reading(name):
             changes = _joined(space, names[name], parts) if name in names else entry.get("changes")
@@ -67,13 +69,20 @@ def _parts_at_once(space: Space) -> int:
     return max(1, min(WINDOW, _BYTES_AT_ONCE // space.connection.address.znode_limit_bytes))
 
 
-def _data(space: Space, names: Sequence[str], *, window: int = WINDOW) -> list[bytes]:
-    """Return what is in znodes of this key. Raises Gone."""
-    answers = space.connection.ask([get(space.under(name)) for name in names], window=window)
-    for name, answer in zip(names, answers, strict=True):
-        if isinstance(answer, Exception):
+def _data(space: Space, names: Sequence[str], *, by_one: int = 1) -> list[bytes]:
+    """Return what is in znodes of this key, so many read by one request. Raises Gone."""
+    paths = [space.under(name) for name in names]
+    if by_one == 1:
+        answers = space.connection.ask([get(path) for path in paths], window=_parts_at_once(space))
+        found = [None if isinstance(answer, Exception) else answer[0] for answer in answers]
+    else:
+        found = space.connection.read(paths, by_one=by_one)
+    whole: list[bytes] = []
+    for name, data in zip(names, found, strict=True):
+        if data is None:
             raise Gone(name)
-    return [data for data, _ in answers]
+        whole.append(data)
+    return whole
 
 
 def _summed(space: Space, found: Sequence[bytes], names: Sequence[str], base: Base) -> list[list[Any]]:

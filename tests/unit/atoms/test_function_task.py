@@ -147,13 +147,6 @@ def test_what_is_no_function_is_refused(wrong: Any) -> None:
         task(revert=wrong)(plain)
 
 
-def test_an_async_function_is_refused() -> None:
-    with pytest.raises(NotPossible, match=r"later \(.*\) is async"):
-
-        @task
-        async def later() -> None: ...
-
-
 def test_a_function_whose_parameters_have_no_names_is_refused() -> None:
     with pytest.raises(NotPossible, match="takes obj by position only"):
         task(len)

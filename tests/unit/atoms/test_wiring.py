@@ -345,14 +345,6 @@ def test_parameters_by_position_only_are_refused() -> None:
         Position("p")
 
 
-def test_async_tasks_are_refused() -> None:
-    class Later(Task):
-        async def execute(self) -> None: ...
-
-    with pytest.raises(NotPossible, match=r"Later\.execute \(.*test_wiring\.py:\d+\) is async"):
-        Later("l")
-
-
 def test_a_method_without_self_is_refused() -> None:
     class Selfless(Task):
         def execute() -> None: ...  # type: ignore[misc]

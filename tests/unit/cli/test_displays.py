@@ -8,6 +8,7 @@ import logging
 import sys
 import threading
 from collections.abc import Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 
 import pytest
@@ -27,7 +28,7 @@ from flowbook.cli.progress import (
     display_for,
 )
 from flowbook.cli.session import Session
-from flowbook.engines.context import Context, enter
+from flowbook.engines.context import CURRENT, Context
 from flowbook.events import PROGRESS, Notice
 from flowbook.states import Direction, FlowState
 from flowbook.views.details import FailureView
@@ -255,9 +256,10 @@ def test_a_warning_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
 
 def printed(text: str, atom: str = "") -> None:
     """Print as an atom does."""
-    before = enter(Context("r1", atom, Direction.EXECUTE, 0, 1) if atom else None)
-    print(text, end="")
-    enter(before)
+    where = copy_context()
+    if atom:
+        where.run(CURRENT.set, Context("r1", atom, Direction.EXECUTE, 0, 1))
+    where.run(print, text, end="")
 
 
 def test_what_is_printed_is_told_line_by_line_with_the_atom(capsys: pytest.CaptureFixture[str]) -> None:

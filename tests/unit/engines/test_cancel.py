@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Iterator
@@ -248,6 +249,24 @@ def test_worker_processes_are_ended(heard: Heard) -> None:
         engine.run()
     failures = engine.storage.get_failures()
     assert failures
+    assert all(failure.check(AtomCancelled) for failure in failures.values())
+    assert not heard.lines
+
+
+class Sleeps(Task):
+    async def execute(self) -> None:
+        current().update_progress(0.5)
+        await asyncio.Event().wait()
+
+
+def test_coroutines_are_cancelled(heard: Heard) -> None:
+    flow = UnorderedFlow("f").add(Sleeps("a"), Sleeps("b"))
+    engine = engines.load(flow, engine="parallel", executor="async")
+    engine.atom_notifier.register("PROGRESS", lambda notice: engine.cancel())
+    with pytest.raises(FlowCancelled):
+        engine.run()
+    failures = engine.storage.get_failures()
+    assert sorted(failures) == ["a", "b"]
     assert all(failure.check(AtomCancelled) for failure in failures.values())
     assert not heard.lines
 

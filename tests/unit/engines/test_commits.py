@@ -10,6 +10,7 @@ from flowbook import Every, LinearFlow, Notice, Task, engines
 from flowbook.engines import commits
 from flowbook.exceptions import NotPossible
 from flowbook.persistence import Backend, Query, fetch
+from flowbook.testing.executor_tasks import wait_until
 from flowbook.testing.faults import Counting
 from unit.engines.tasks import Say
 
@@ -112,3 +113,22 @@ def test_what_is_no_policy_is_refused(policy: Any) -> None:
 def test_every_needs_atoms_and_seconds(atoms: Any, seconds: Any) -> None:
     with pytest.raises(NotPossible, match="of a commit is"):
         Every(atoms, seconds)
+
+
+def test_what_waits_is_committed_in_time_while_an_atom_runs(backend: Backend) -> None:
+    seen: list[dict[str, str]] = []
+
+    class Look(Task):
+        """Runs until its predecessor is in the logbook."""
+
+        def execute(self) -> None:
+            wait_until(lambda: _states(backend).get("first") == "SUCCESS")
+            seen.append(_states(backend))
+
+    flow = LinearFlow("f").add(Say("first", []), Look("look"))
+    engines.run(flow, backend=backend, run_id="r", engine="parallel", max_workers=1, commit=Every(1_000, seconds=0.05))
+    assert seen == [{"first": "SUCCESS", "look": "RUNNING"}]
+
+
+def _states(backend: Backend) -> dict[str, str]:
+    return {name: row["state"] for name, row in backend.load("r").kind("atom").items()}

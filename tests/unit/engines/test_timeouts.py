@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from typing import Any
@@ -206,6 +207,31 @@ def test_a_worker_process_is_ended_at_the_deadline_and_another_one_goes_on() -> 
     failures = engine.storage.get_failures()
     assert sorted(failures) == ["hangs", "hangs too"]
     assert all(failure.check(AtomTimedOut) for failure in failures.values())
+
+
+class Sleeps(Task):
+    timeout = 0.05
+
+    async def execute(self) -> None:
+        await asyncio.Event().wait()
+
+
+def test_a_coroutine_is_cancelled_at_its_deadline() -> None:
+    engine = engines.load(Sleeps("a"), engine="parallel", executor="async")
+    *_, last = engine.run_iter()
+    assert last == FlowState.REVERTED
+    assert engine.storage.get_failures()["a"].check(AtomTimedOut)
+
+
+def test_a_coroutine_that_ends_in_time_has_its_deadline(clock: ManualClock) -> None:
+    seen: list[float | None] = []
+
+    @task(timeout=5)
+    async def look() -> None:
+        seen.append(current().deadline)
+
+    engines.run(look, engine="parallel", executor="async", clock=clock)
+    assert seen == [clock.now() + 5]
 
 
 def test_a_flow_that_is_not_done_in_time_is_reverted(backend: Backend, calls: list[str], clock: ManualClock) -> None:

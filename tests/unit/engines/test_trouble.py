@@ -58,8 +58,8 @@ def test_an_ending_that_an_interrupt_swallowed_is_not_waited_for(monkeypatch: py
     class Swallowing(Inbox):
         swallowed = False
 
-        def take_all(self, timeout_s: float | None = None) -> list[Item]:
-            items = super().take_all(timeout_s)
+        def take_all(self, timeout_s: float | None = None, in_flight: int = 1) -> list[Item]:
+            items = super().take_all(timeout_s, in_flight)
             if not Swallowing.swallowed:
                 Swallowing.swallowed = True
                 raise KeyboardInterrupt

@@ -9,11 +9,11 @@ from itertools import product
 import networkx
 import pytest
 
-from flowbook.atoms import Task
+from flowbook.atoms import Task, Times
 from flowbook.exceptions import WrongType
 from flowbook.flows import Flow, GraphFlow, LinearFlow, UnorderedFlow
 from flowbook.flows.compilation import compile_flow
-from flowbook.flows.plan import Plan, differences, plan_record
+from flowbook.flows.plan import Plan, differences, is_same, plan_record
 
 PATTERNS = [LinearFlow, UnorderedFlow, GraphFlow]
 
@@ -302,3 +302,27 @@ def test_marks_are_told_apart_from_each_other_and_from_atoms() -> None:
 def test_a_difference_of_versions_is_told_as_versions_are_written() -> None:
     old, new = [plan_record(plan_of(Step("a", version=version))) for version in ((1, 0), (1, 1))]
     assert differences(old, new) == ["atom 'a': version was 1.0, is 1.1"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        LinearFlow("f").add(Step("a", provides="x"), Step("b", requires="x")),
+        LinearFlow("f").add(Step("b", provides="x"), Step("a")),
+        UnorderedFlow("f").add(Step("a", provides="x"), Step("b")),
+        LinearFlow("f").add(Step("a", provides="x"), Step("b", version=(1, 1))),
+        LinearFlow("f").add(Step("a", provides="y"), Step("b")),
+        LinearFlow("f").add(Step("a"), Step("b")),
+        LinearFlow("f").add(Step("a", provides="x"), Step("b"), Step("c")),
+        LinearFlow("f", retry=Times(2, "r")).add(Step("a", provides="x"), Step("b")),
+        LinearFlow("f").add(Step("a", provides="x"), Step("c")),
+    ],
+)
+def test_plans_are_the_same_where_their_records_do_not_differ(other: Flow) -> None:
+    plans = [plan_of(LinearFlow("f").add(Step("a", provides="x"), Step("b"))) for _ in range(2)]
+    assert is_same(plans[0], plans[0])
+    assert is_same(*plans)
+    assert not differences(*map(plan_record, plans))
+    changed = plan_of(other)
+    assert not is_same(plans[0], changed)
+    assert differences(plan_record(plans[0]), plan_record(changed))

@@ -211,6 +211,19 @@ class ElsewhereConnection:
         return detail
 
 
+def test_an_attribute_of_a_task_that_is_called_executor_is_its_own_affair() -> None:
+    class Holding(task.Task):
+        def __init__(self, name: str, executor: object) -> None:
+            super().__init__(name)
+            self.executor = executor  # type: ignore[assignment]
+
+        def execute(self) -> None: ...
+
+    for kind in ("serial", "parallel"):
+        flow = linear_flow.Flow("f").add(Holding("a", "somewhere"), Holding("b", 3))
+        assert engines.run(flow, engine=kind) == {}
+
+
 def test_a_backend_of_somebody_else_is_told_of_each_change() -> None:
     backend = Elsewhere()
     engine = engines.load(linear_flow.Flow("f").add(Add("a", provides="sum")), backend=backend, store={"number": 4})

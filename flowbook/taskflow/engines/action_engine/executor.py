@@ -28,7 +28,7 @@ class ParallelThreadTaskExecutor:
 
     def __init__(self, executor: Executor | None = None, max_workers: int | None = None) -> None:
         self.engine = _GreenEngine if isinstance(executor, futurist.GreenThreadPoolExecutor) else ParallelEngine
-        self.options: dict[str, Any] = {"executor": executor, "max_workers": max_workers}
+        self.options: dict[str, Any] = {"executor": executor, "executors": None, "max_workers": max_workers}
 
 
 class SerialTaskExecutor(ParallelThreadTaskExecutor):

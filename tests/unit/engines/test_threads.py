@@ -1,0 +1,102 @@
+"""The pool of threads: each of its threads takes attempts until the end, and none outlives what it is for."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from flowbook.engines.context import Outcome
+from flowbook.engines.executors import threads
+from flowbook.engines.executors.threads import ThreadsExecutor
+
+
+def here() -> Outcome:
+    return Outcome(threading.current_thread())
+
+
+def thread_of(executor: ThreadsExecutor) -> threading.Thread:
+    """Return a thread of the pool."""
+    found = executor.submit(here).result().value
+    assert isinstance(found, threading.Thread)
+    return found
+
+
+def test_no_more_threads_than_workers_are_made() -> None:
+    executor = ThreadsExecutor(2)
+    assert len({executor.submit(here).result().value for _ in range(20)}) <= 2
+    executor.shutdown()
+
+
+def test_what_runs_is_waited_for_however_long_and_what_is_queued_is_cancelled() -> None:
+    executor = ThreadsExecutor(1)
+    begun, may_end = threading.Event(), threading.Event()
+
+    def slow() -> Outcome:
+        begun.set()
+        may_end.wait()
+        return Outcome("done")
+
+    running, queued = executor.submit(slow), executor.submit(here)
+    begun.wait()
+    queued.add_done_callback(lambda _: may_end.set())  # it is cancelled while the first one runs
+    executor.shutdown()
+    assert running.result().value == "done"
+    assert queued.cancelled()
+
+
+def test_a_cancelled_call_is_not_made() -> None:
+    executor = ThreadsExecutor(1)
+    begun, may_end = threading.Event(), threading.Event()
+
+    def slow() -> Outcome:
+        begun.set()
+        may_end.wait()
+        return Outcome()
+
+    called: list[int] = []
+    executor.submit(slow)
+    begun.wait()
+    queued = executor.submit(lambda: Outcome(called.append(1)))
+    assert queued.cancel()
+    may_end.set()
+    executor.submit(here).result()  # behind it
+    assert called == []
+    executor.shutdown()
+
+
+def test_an_error_of_a_call_is_told_and_its_thread_goes_on() -> None:
+    executor = ThreadsExecutor(1)
+
+    def leave() -> Outcome:
+        raise SystemExit(3)
+
+    thread = thread_of(executor)
+    with pytest.raises(SystemExit):
+        executor.submit(leave).result()
+    assert thread_of(executor) is thread
+    executor.shutdown()
+
+
+def test_no_thread_waits_for_the_work_of_an_executor_that_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "_IDLE_S", 0.01)
+    executor = ThreadsExecutor(1)
+    thread_of(executor)
+    (worker,) = executor._workers
+    del executor
+    gc.collect()
+    assert worker.result(60) is None
+
+
+@pytest.mark.slow
+def test_a_program_ends_although_it_did_not_shut_its_pool_down() -> None:
+    program = (
+        "from flowbook.engines.context import Outcome\n"
+        "from flowbook.engines.executors.threads import ThreadsExecutor\n"
+        "executor = ThreadsExecutor(2)\n"
+        "executor.submit(Outcome).result()\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
