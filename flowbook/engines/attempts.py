@@ -10,7 +10,6 @@ from flowbook.atoms.task import Task
 from flowbook.clock import Clock
 from flowbook.engines.context import Context, Outcome, Report
 from flowbook.engines.core.messages import Start
-from flowbook.engines.core.run import REASON
 from flowbook.engines.errors import AtomCancelled
 from flowbook.engines.executors.base import Executor, Handed, abandon, attempt, limited_attempt
 from flowbook.engines.inbox import Finished, Inbox
@@ -28,6 +27,7 @@ class Attempts:
         self._clock = clock
         self._handed: dict[Start, Handed] = {}
         self._contexts: dict[Start, Context] = {}
+        self.refuses = False  # to execute anything more: the flow is cancelled
         self._checked: Executor | None = None  # takes the tasks of the plan
 
     def submit(self, start: Start, report: Report, executor: Executor, inbox: Inbox) -> None:
@@ -74,7 +74,7 @@ class Attempts:
         """Take back what no thread has begun yet."""
         cancelled = [s for s, handed in self._handed.items() if isinstance(handed, Future) and handed.cancel()]
         for start in cancelled:
-            del self._handed[start]
+            self.take(start)
         return cancelled
 
     def finished(self) -> list[Finished]:
@@ -90,7 +90,7 @@ class Attempts:
     def _submitted(self, start: Start, report: Report, executor: Executor) -> Handed:
         """Hand an attempt over; one that need not or cannot be called has ended already."""
         atom = self._storage.plan.atom(start.node)
-        if start.direction is Direction.EXECUTE and REASON in self._storage.run.flow_row:
+        if self.refuses and start.direction is Direction.EXECUTE:
             return Outcome(failure=Failure.from_exception(AtomCancelled(atom.name)))  # interrupted: it is not run again
         if start.direction is Direction.REVERT and not (atom.has_revert or atom.has_hooks):
             return Outcome()

@@ -18,7 +18,7 @@ from flowbook.engines.asking import answer
 from flowbook.engines.attempts import Attempts
 from flowbook.engines.awaiting import Awaited
 from flowbook.engines.core.messages import Annotate, Message, Start, Suspend
-from flowbook.engines.core.run import Run
+from flowbook.engines.core.run import REASON, Run
 from flowbook.engines.core.step import step
 from flowbook.engines.executors.base import Executor
 from flowbook.engines.inbox import FLUSH_AFTER_S, Begun, Finished, Inbox, Item, Lost, Wish
@@ -221,7 +221,8 @@ class Engine(Awaited):
             messages = ()
 
     def _perform(self, run: Run, starts: Sequence[Start], executor: Executor) -> None:
-        self._timers.stop_all(run)
+        if REASON in run.flow_row:
+            self._timers.stop_all(run)
         loop = threading.get_ident()
         for number, start in enumerate(starts):
             try:
@@ -238,7 +239,8 @@ class Engine(Awaited):
         for item in self._wait(self._timers.patience_s(run)):
             if isinstance(item, Finished):
                 if self._attempts.take(item.start):
-                    messages.append(self.storage.accept(item.start, self._clock.now(), self._timers.outcome_of(item)))
+                    outcome = self._timers.outcome_of(item) if self._timers.ended else item.outcome()
+                    messages.append(self.storage.accept(item.start, self._clock.now(), outcome))
             elif isinstance(item, Wish):
                 self._answered += [Delete("request", item.request)] if item.request else []
                 messages.append(self._timers.cancel() if item.cancels else self._suspension())
@@ -246,7 +248,8 @@ class Engine(Awaited):
                 self._timers.began(item.start)
             elif isinstance(item, Lost):
                 raise item.error
-        messages += self._timers.due(run)
+        if self._timers.has_deadline:
+            messages += self._timers.due(run)
         annotations = self._annotations()
         return [*annotations, *messages] if annotations else messages or [self._timers.woke()]
 

@@ -71,31 +71,27 @@ class Inbox:
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self.put = self._queue.put
-        self.suspend_wished = False
-        self.cancel_wished = False
+        self.is_wished = False  # that nothing more is started
+        self._suspend_wished = self._cancel_wished = False
         self._told: dict[Start, dict[str, object]] = {}
         self._telling = threading.Lock()
         self._taken = 0  # how many came the last time, and when that was
         self._taken_at = 0.0
 
-    @property
-    def is_wished(self) -> bool:
-        """Whether somebody wants that nothing more is started."""
-        return self.suspend_wished or self.cancel_wished
-
     def wish_suspend(self, request: str = "") -> None:
         """Ask the loop to suspend; may be called from any thread and from signal handlers."""
-        self.suspend_wished = True
+        self._suspend_wished = self.is_wished = True
         self._queue.put(Wish(request))
 
     def wish_cancel(self, request: str = "") -> None:
         """Ask the loop to cancel the flow; may be called from any thread and from signal handlers."""
-        self.cancel_wished = True
+        self._cancel_wished = self.is_wished = True
         self._queue.put(Wish(request, cancels=True))
 
     def take_cancel(self) -> bool:
         """Return whether somebody wants the flow to be cancelled; that is said once."""
-        wished, self.cancel_wished = self.cancel_wished, False
+        wished, self._cancel_wished = self._cancel_wished, False
+        self.is_wished = self._suspend_wished
         return wished
 
     def put_metadata(self, start: Start, metadata: Mapping[str, object]) -> None:

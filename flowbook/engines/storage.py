@@ -49,6 +49,7 @@ class Storage(Results):
         self.claim: Claim | None = None
         self.commits = 0
         self._waiting = Waiting(policy)
+        self.gathers = self._waiting.gathers  # a commit policy may let changes wait
         self._gathered: dict[str, Failure] = {}
         self._gathered_from: list[Inline] = []
         self._refused: dict[int, object] = {}  # results that could not be stored, for the atoms' own reverts

@@ -15,7 +15,7 @@ from flowbook.clock import Clock
 from flowbook.engines.attempts import Attempts
 from flowbook.engines.context import Outcome
 from flowbook.engines.core.messages import Begin, Cancel, Message, Start, Woke
-from flowbook.engines.core.run import REASON, Run
+from flowbook.engines.core.run import Run
 from flowbook.engines.core.selection import next_waking
 from flowbook.engines.errors import AtomCancelled, AtomTimedOut
 from flowbook.engines.inbox import Finished
@@ -41,8 +41,9 @@ class Timers:
         self._timeout = timeout  # of a flow that has no deadline yet
         self._limits: list[tuple[float, int, Start]] = []  # a heap: when which attempt is to have ended
         self._numbers = count()
-        self._ended: dict[Start, FlowFailed] = {}  # the attempts that were stopped, and why
-        self._has_stopped_all = False
+        self.ended: dict[Start, FlowFailed] = {}  # the attempts that were stopped, and why
+        self.has_deadline = False
+        attempts.refuses = False
 
     def begin(self, run: Run, *, cancels: bool) -> list[Message]:
         """Return what the core hears first: the run is entered, and cancelled if that was asked for or it is too late.
@@ -52,6 +53,7 @@ class Timers:
         now = self._clock.now()
         if self._timeout is not None:
             run.flow_row.setdefault("deadline", now + self._timeout)
+        self.has_deadline = "deadline" in run.flow_row
         return [Begin(now), *([self.cancel()] if cancels else self.due(run))]
 
     def began(self, start: Start) -> None:
@@ -67,6 +69,8 @@ class Timers:
         """
         if self._limits:
             self._stop_late()
+        elif not (run.parked or self.has_deadline or self._storage.gathers):
+            return None
         due = [at for at in (next_waking(run), self._storage.due_at, _deadline(run)) if at is not None]
         if self._limits:
             due.append(self._limits[0][0])
@@ -88,10 +92,13 @@ class Timers:
         return Cancel(self._clock.now(), reason, [*starts, *self._attempts.cancel_queued()])
 
     def stop_all(self, run: Run) -> None:
-        """Stop what runs, once the flow is cancelled; what cannot be stopped is waited for, and one line says so."""
-        if self._has_stopped_all or REASON not in run.flow_row:
+        """Stop what runs in a flow that is cancelled, once; what cannot be stopped is waited for, and a line says so.
+
+        From then on nothing more is executed.
+        """
+        if self._attempts.refuses:
             return
-        self._has_stopped_all = True
+        self._attempts.refuses = True
         names = ((start, run.plan.names[start.node]) for start in self._attempts.running())
         left = [name for start, name in names if not self._stop(start, AtomCancelled(name))]
         if left:
@@ -102,7 +109,8 @@ class Timers:
     def outcome_of(self, finished: Finished) -> Outcome:
         """Return what an attempt gave; one that failed after it was stopped has failed by that."""
         outcome = finished.outcome()
-        if not self._ended or (error := self._ended.pop(finished.start, None)) is None or outcome.failure is None:
+        error = self.ended.pop(finished.start, None)
+        if error is None or outcome.failure is None:
             return outcome
         return outcome._replace(failure=Failure.from_exception(error))
 
@@ -121,11 +129,11 @@ class Timers:
 
     def _stop(self, start: Start, error: FlowFailed) -> bool:
         """Stop an attempt, unless it ends already; return whether nobody has to wait until it ends by itself."""
-        if start in self._ended or not self._attempts.runs(start):
+        if start in self.ended or not self._attempts.runs(start):
             return True
         stopped = self._attempts.stop(start)
         if stopped:
-            self._ended[start] = error
+            self.ended[start] = error
         return stopped
 
 
