@@ -6,6 +6,7 @@ Same statements, same bytes, same durability, no engine: what is left is the phy
 from __future__ import annotations
 
 import os
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -100,8 +101,12 @@ class OfDatabase(Recording):
         """Catch what is written in the time of the block."""
         database = self._backend._database
         database.close()
-        sessions, connect = database._sessions, database.connect
-        sessions._connect = lambda: _Wire(connect(), self._calls)
+        sessions, connect, thread = database._sessions, database.connect, threading.get_ident()
+
+        def connected() -> Any:  # a claim is renewed by another thread, on a connection of its own
+            return _Wire(connect(), self._calls) if threading.get_ident() == thread else connect()
+
+        sessions._connect = connected
         try:
             self._backend.open()
             self._calls.clear()
