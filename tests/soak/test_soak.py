@@ -25,8 +25,8 @@ from daemons.zookeeper import four_letters
 
 TESTS = Path(__file__).resolve().parent.parent
 
-SAMPLE = 60
-GROWTH_OF_A_SAMPLE_BYTES = 64 * 1024
+SAMPLE = 40
+GROWTH_OF_A_SAMPLE_BYTES = 96 * 1024
 FULL = 1_000
 FULL_PARTS = 10
 GROWTH_BYTES = 5 * 1024 * 1024

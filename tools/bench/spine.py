@@ -19,11 +19,12 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from bare import SeenFiles
+
 from flowbook import Flow, LinearFlow, Task, UnorderedFlow, engines
 from flowbook.flows.compilation import compile_flow
 from flowbook.persistence import Backend, fetch
 from flowbook.persistence.directory.backend import DirectoryBackend
-from flowbook.persistence.directory.files import LocalFiles
 
 SHAPES: dict[str, Callable[[str], Flow]] = {"chain": LinearFlow, "fan": UnorderedFlow}
 
@@ -44,24 +45,6 @@ class Measured(NamedTuple):
 
 
 NOTHING = Measured(0.0)
-
-
-class SeenFiles(LocalFiles):
-    """Remembers what is written, and counts how often the disk was waited for."""
-
-    def __init__(self) -> None:
-        self.lines: list[bytes] = []
-        self.syncs = 0
-
-    def write(self, file: int, data: bytes, at: int) -> None:
-        """Write, and remember."""
-        self.lines.append(data)
-        super().write(file, data, at)
-
-    def sync(self, descriptor: int) -> None:
-        """Wait for the disk, and count."""
-        self.syncs += 1
-        super().sync(descriptor)
 
 
 @dataclass

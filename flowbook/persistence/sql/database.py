@@ -14,11 +14,11 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 
 from flowbook.exceptions import StorageBusy, StorageUnavailable
 from flowbook.persistence.owners import Owner
-from flowbook.persistence.sql.batches import Batch
 from flowbook.persistence.sql.schema import bring_up_to_date, revision_of
 from flowbook.persistence.sql.sessions import Session, Sessions
 from flowbook.persistence.sql.statements import Statements
 from flowbook.persistence.sql.tables import REVISIONS, SCHEMA
+from flowbook.persistence.sql.together import Sender
 
 _Answer = TypeVar("_Answer")
 _Result = TypeVar("_Result")
@@ -58,7 +58,7 @@ def do_again(cursor: DBAPICursor) -> None:
     """Settle an open question by doing the work again, which comes to the same."""
 
 
-class Database(ABC):
+class Database(Sender, ABC):
     """Runs statements on one connection a thread; every error that leaves it is ours.
 
     A subclass says how to connect and how a transaction begins, what the driver's errors mean, and who lives.
@@ -93,22 +93,6 @@ class Database(ABC):
     def translated(self, error: BaseException) -> BaseException:
         """Return our error for one of the driver's; any other as it is."""
 
-    def run_for_all(self, cursor: DBAPICursor, text: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Run a statement that changes rows with each of ``rows``, in their order."""
-        cursor.executemany(text, rows)
-
-    def run_behind(self, cursor: DBAPICursor, fence: str, values: Sequence[Any], batches: Sequence[Batch]) -> bool:
-        """Run ``fence``, which changes a row where it lets pass, and behind it all ``batches``; return whether it did.
-
-        Where it did not, the transaction must be rolled back.
-        """
-        cursor.execute(fence, values)
-        if cursor.rowcount != 1:
-            return False
-        for text, rows in batches:
-            self.run_for_all(cursor, text, rows)
-        return True
-
     def is_alive(self, owner: Owner) -> bool | None:
         """Return whether an owner lives, or None when only its lease can tell."""
         return None
@@ -117,7 +101,7 @@ class Database(ABC):
         """Return the time of the database's own clock, in seconds since the epoch; None when it has none."""
         return None
 
-    def hold(self) -> None:  # noqa: B027 - a server sees who lives by the lease alone
+    def hold(self) -> None:
         """Let others see from now on that this process, about to claim something, lives."""
 
     def open(self) -> None:
@@ -150,7 +134,7 @@ class Database(ABC):
                 self.lock_schema(connection)
                 bring_up_to_date(connection, revision_seen_by(self, connection.connection.cursor()))
 
-    def lock_schema(self, connection: Connection) -> None:  # noqa: B027 - SQLite has one writer anyway
+    def lock_schema(self, connection: Connection) -> None:
         """Keep others from altering the schema until the connection's transaction ends."""
 
     def look(self, work: Callable[[DBAPICursor], _Result]) -> _Result | None:

@@ -8,12 +8,34 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, Final
 
+from sqlalchemy.engine.interfaces import DBAPICursor
+
 from flowbook.persistence.sql.batches import Batch
 
 _INSERT: Final = "INSERT INTO "
 _ROW: Final = re.compile(r"VALUES (\([^)]*\))")
 _ROWS_AT_ONCE: Final = 500
 _SIZE_AT_ONCE: Final = 1024 * 1024
+
+
+class Sender:
+    """How statements that change rows are sent: one after the other, unless a database can take more at once."""
+
+    def run_for_all(self, cursor: DBAPICursor, text: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run a statement that changes rows with each of ``rows``, in their order."""
+        cursor.executemany(text, rows)
+
+    def run_behind(self, cursor: DBAPICursor, fence: str, values: Sequence[Any], batches: Sequence[Batch]) -> bool:
+        """Run ``fence``, which changes a row where it lets pass, and behind it all ``batches``; return whether it did.
+
+        Where it did not, the transaction must be rolled back.
+        """
+        cursor.execute(fence, values)
+        if cursor.rowcount != 1:
+            return False
+        for text, rows in batches:
+            self.run_for_all(cursor, text, rows)
+        return True
 
 
 def parts_of(rows: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:
