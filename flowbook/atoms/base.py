@@ -56,6 +56,10 @@ class Atom:
     awaits: frozenset[Direction] = frozenset()  # in which directions it is async
     executor: str | None = None
 
+    timeout: float | None = None
+    limits_time: ClassVar[bool] = False
+    """Whether ``timeout`` bounds ``execute``: it does in tasks."""
+
     name: str = UNMADE
     save_as: Mapping[str, int | str | None] = UNMADE
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from functools import update_wrapper
+from math import isfinite
 from typing import Any, ClassVar, Generic, ParamSpec, Self, TypeVar, overload
 
 from flowbook.atoms.base import Atom, Kind
@@ -36,7 +37,8 @@ class Task(Atom):
     """An atom that does work: subclass it, write ``execute`` and, where it can be undone, ``revert``.
 
     The name is the class's (``module.Class``) unless given; within a flow names must differ. ``execute`` and ``revert``
-    may be ``async``, for the executor of that name.
+    may be ``async``, for the executor of that name. ``timeout`` is how many seconds an attempt of ``execute`` may take,
+    counted from when it really begins (None: as long as it likes).
 
     >>> class Reserve(Task):
     ...     default_provides = "reservation"
@@ -47,9 +49,14 @@ class Task(Atom):
     """
 
     kind: ClassVar[Kind] = "task"
+    limits_time: ClassVar[bool] = True
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:  # as in Atom
+    def __init_subclass__(cls, limits_time: bool | None = None, **kwargs: Any) -> None:  # as in Atom
         super().__init_subclass__(**kwargs)
+        if limits_time is not None:  # False where ``timeout`` is an attribute of the user's own
+            cls.limits_time = limits_time
+        if cls.limits_time and cls.timeout is not None:
+            check_timeout(f"timeout of {cls.__qualname__}", cls.timeout)
         cls._default_name = f"{lasting_name(cls.__module__)}.{cls.__qualname__}"
         cls.has_revert = cls.revert is not Atom.revert
         cls.has_hooks = any(getattr(cls, hook) is not getattr(Task, hook) for hook in _HOOKS)
@@ -112,6 +119,7 @@ class FunctionTask(Task, Generic[P, R]):
         version: tuple[int, int] | None = None,
         priority: int | None = None,
         executor: str | None = None,
+        timeout: float | None = None,
     ) -> None:
         if not callable(function):
             raise WrongType("what @task is put on", function, "a function")
@@ -139,6 +147,7 @@ class FunctionTask(Task, Generic[P, R]):
         }
         if priority is not None:
             self.priority = priority
+        self._limit(timeout)
         name = name_of(function) if name is None else name
         super().__init__(name, version=version, executor=executor, **self._asked)
 
@@ -164,6 +173,7 @@ class FunctionTask(Task, Generic[P, R]):
         version: tuple[int, int] | None = None,
         priority: int | None = None,
         executor: str | None = None,
+        timeout: float | None = None,
     ) -> Self:
         """Return another atom of the same function; what is not given stays as it is."""
         other = self.copy()
@@ -172,9 +182,15 @@ class FunctionTask(Task, Generic[P, R]):
         other._asked = {**self._asked, **{key: value for key, value in changes.items() if value is not None}}
         if priority is not None:
             other.priority = priority
+        other._limit(timeout)
         name = self.name if name is None else name
         Atom.__init__(other, name, version=version, executor=executor, **other._asked)
         return other
+
+    def _limit(self, timeout: float | None) -> None:
+        if timeout is not None:
+            check_timeout(f"timeout of {self.__name__!r}", timeout)
+            self.timeout = timeout
 
     @property
     def place(self) -> str:
@@ -218,6 +234,7 @@ def task(
     version: tuple[int, int] | None = None,
     priority: int | None = None,
     executor: str | None = None,
+    timeout: float | None = None,
 ) -> Callable[[Callable[P, R]], FunctionTask[P, R]]: ...
 
 
@@ -238,6 +255,14 @@ def task(function: Callable[..., Any] | None = None, /, **options: Any) -> Any: 
     if function is not None:
         return FunctionTask(function, **options)
     return lambda later: FunctionTask(later, **options)
+
+
+def check_timeout(what: str, value: object) -> None:
+    """Raise WrongType or NotPossible unless ``value`` is a number of seconds above 0; ``what`` is said of it."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise WrongType(what, value, "a number of seconds")
+    if not (isfinite(value) and value > 0):
+        raise NotPossible(f"{what} is {value!r}", todo="give seconds above 0, or None for no limit")
 
 
 def _read_functions(function: AnyCallable, revert: AnyCallable | None) -> tuple[Methods, Wiring]:

@@ -37,9 +37,9 @@ Exit codes:
   5    the storage cannot be reached, read or written, or what was asked for cannot be written to stdout
   6    the run is claimed by another living owner
   70   flowbook's own mistake
-  124  of watch and suspend: --timeout has passed, and the run still goes on
-  130  interrupted by a second Ctrl-C or SIGTERM: the run can be resumed; of watch, suspend and resume --wait: by the
-       first, and the run goes on
+  124  of watch, suspend and cancel: --timeout has passed, and the run still goes on
+  130  interrupted by a second Ctrl-C or SIGTERM: the run can be resumed; of watch, suspend, cancel and resume --wait:
+       by the first, and the run goes on
 """
 
 _OF_STATE: Final[Mapping[FlowState, Exit]] = {

@@ -45,6 +45,7 @@ VERBS: Final = {
     "run": Verb("flowbook.cli.run", "run", "Run a flow from a file or module, or continue it."),
     "resume": Verb("flowbook.cli.resume", "resume", "Continue a recorded run where it stopped."),
     "suspend": Verb("flowbook.cli.suspend", "suspend", "Have a run stop where it can be resumed."),
+    "cancel": Verb("flowbook.cli.cancel", "cancel", "Have a run stop, and what it did reverted."),
     "watch": Verb("flowbook.cli.watch", "watch", "Follow a run that another process executes."),
     "list": Verb("flowbook.cli.list", "list_runs", "List the recorded runs, newest first."),
     "show": Verb("flowbook.cli.show", "show", "Show one run: its atoms, attempts and failures."),

@@ -17,6 +17,7 @@ from flowbook.cli.session import Session, verbose_option
 from flowbook.cli.streams import write
 from flowbook.cli.tables import LINES_MAX, STATE_STYLES, Column, Grid, owner_text, print_table
 from flowbook.cli.texts import failure_line, notes_text, short_time_text, time_text, took_text
+from flowbook.engines.results import CANCELLED, TIMED_OUT
 from flowbook.garbage import uncollected
 from flowbook.persistence.backend import Backend
 from flowbook.states import FINISHED, UNFINISHED_ATOMS, AtomState, FlowState
@@ -130,6 +131,9 @@ def _print_run(shown: Overview, command: _Command, *, verbose: bool) -> None:
     _print_failures(shown, command, LINES_MAX - lines, verbose=verbose)
 
 
+_REASONS: Final = {CANCELLED: "cancelled", TIMED_OUT: "cancelled: its deadline has passed"}
+
+
 def _header(run: RunView) -> Iterator[tuple[str, str]]:
     yield "run", run.id
     yield "flow", run.name
@@ -137,6 +141,8 @@ def _header(run: RunView) -> Iterator[tuple[str, str]]:
     yield "atoms", _counts(run)
     yield "created", time_text(run.created_at)
     yield "updated", time_text(run.updated_at)
+    if run.deadline is not None:
+        yield "deadline", time_text(run.deadline)
     yield "book", run.book
     if run.factory:
         yield "built by", run.factory
@@ -146,7 +152,9 @@ def _header(run: RunView) -> Iterator[tuple[str, str]]:
 
 def _state(run: RunView) -> str:
     stopped = run.state not in (*FINISHED, FlowState.SUSPENDED, FlowState.PENDING)
-    return run.state if may_work(run.owner) or not stopped else f"{run.state} (interrupted: nobody works on it)"
+    if stopped and not may_work(run.owner):
+        return f"{run.state} (interrupted: nobody works on it)"
+    return f"{run.state} ({_REASONS[run.reason]})" if run.reason else run.state
 
 
 def _counts(run: RunView) -> str:

@@ -48,32 +48,34 @@ def suspend(context: click.Context, run_id: str | None, wait: bool, timeout: flo
         following = Following(opened, found, ("flow",))
         if not ask_to_suspend(opened, found):
             following.look()
-            write(f"nothing to suspend: {_how_it_is(following, hints)}", err=True)
+            write(f"nothing to suspend: {how_it_is(following, hints)}", err=True)
             return Exit.OK
         if not wait:
             write(f"run {found} was asked to suspend; {hints.command('watch')} follows it", err=True)
             return Exit.OK
-        return _wait(following, hints, timeout)
+        return wait_for_owner(following, hints, timeout, to="suspend")
 
 
-def _wait(following: Following, hints: Hints, timeout_s: float | None) -> Exit:
+def wait_for_owner(following: Following, hints: Hints, timeout_s: float | None, *, to: str) -> Exit:
+    """Wait until nobody works on the run any more, that was asked ``to`` do something, and say how it is then."""
     began = time.monotonic()
     try:
-        write(f"run {following.run} was asked to suspend; waiting for what runs (Ctrl-C ends the waiting)", err=True)
+        write(f"run {following.run} was asked to {to}; waiting for what runs (Ctrl-C ends the waiting)", err=True)
         for _ in following.looks(EVERY_S, timeout_s):
             pass
     except KeyboardInterrupt:
-        write(f"not waiting any more; run {following.run} suspends as soon as what runs has ended", err=True)
+        write(f"not waiting any more; run {following.run} {to}s as soon as what runs has ended", err=True)
         return Exit.INTERRUPTED
     took = took_text(time.monotonic() - began)
     if not following.is_over:
-        write(f"run {following.run} is still {following.state} after {took}; it suspends as soon as it can", err=True)
+        write(f"run {following.run} is still {following.state} after {took}; it {to}s as soon as it can", err=True)
         return Exit.WAITED
-    write(f"after {took}, {_how_it_is(following, hints)}", err=True)
+    write(f"after {took}, {how_it_is(following, hints)}", err=True)
     return Exit.OK
 
 
-def _how_it_is(following: Following, hints: Hints) -> str:
+def how_it_is(following: Following, hints: Hints) -> str:
+    """Return how a run is that nobody works on, and what can be done with it."""
     run = f"run {following.run}"
     if following.state in FINISHED:
         return f"{run} has ended in {following.state}; {hints.command('show')} shows it"

@@ -51,6 +51,13 @@ WORDS: Final[Mapping[str, tuple[Word, ...]]] = {
         Word(("--backend", "backend"), about="Where runs are recorded. Default: $FLOWBOOK_BACKEND, else sqlite:///flowbook.db in this directory."),
         Word(("-v", "--verbose", "verbose"), about="Tell more: tracebacks of errors and failures.", is_flag=True),
     ),
+    "cancel": (
+        Word(("run_id",), completes="complete_runs"),
+        Word(("--wait/--no-wait", "wait"), about="Wait until the run has ended (default), or only leave word.", is_flag=True),
+        Word(("--timeout", "timeout"), about="Wait at most S seconds. Default: no limit."),
+        Word(("--backend", "backend"), about="Where runs are recorded. Default: $FLOWBOOK_BACKEND, else sqlite:///flowbook.db in this directory."),
+        Word(("-v", "--verbose", "verbose"), about="Tell more: tracebacks of errors and failures.", is_flag=True),
+    ),
     "watch": (
         Word(("run_id",), completes="complete_runs"),
         Word(("--exit-status", "exit_status"), about="Exit as the run does: see the exit codes. Default: 0 at its end.", is_flag=True),

@@ -15,6 +15,7 @@ from flowbook.cli.streams import write
 from flowbook.cli.summary import Hints, sum_up
 from flowbook.cli.texts import value_text
 from flowbook.engines.engine import Engine
+from flowbook.engines.results import CANCELLED, TIMED_OUT
 from flowbook.events import ANY, PROGRESS
 from flowbook.exceptions import FlowbookError, NotFound
 from flowbook.persistence.owners import current_owner
@@ -23,6 +24,8 @@ from flowbook.views.endings import ending_of
 from flowbook.views.following import InEngine
 
 RESULTS_SHOWN: Final = 50
+
+_REASONS: Final = {CANCELLED: "was cancelled", TIMED_OUT: "was not finished by its deadline, and was cancelled"}
 
 
 def work(engine: Engine, session: Session, hints: Hints, *, how: str) -> Exit:
@@ -44,6 +47,8 @@ def work(engine: Engine, session: Session, hints: Hints, *, how: str) -> Exit:
     if display.sums_up(engine.state):
         if not tally.touched and engine.state in FINISHED and engine.resumed is None:
             display.say(f"run {engine.run_id} was finished before; --rerun runs it again")
+        if engine.storage.reason:
+            display.say(f"run {engine.run_id} {_REASONS[engine.storage.reason]}")
         sum_up(ending_of(engine, tally.touched, tally.began), display, hints, session)
     if engine.state is FlowState.SUCCESS:
         _tell_results(engine, display)

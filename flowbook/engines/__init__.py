@@ -8,12 +8,13 @@ from flowbook.lazy import offering
 
 if TYPE_CHECKING:
     from flowbook.engines.engine import Engine
-    from flowbook.engines.registry import arun, load, load_from_factory, load_from_run, resume, run, suspend
+    from flowbook.engines.registry import arun, cancel, load, load_from_factory, load_from_run, resume, run, suspend
     from flowbook.engines.waiting import wait_and_resume
 
 __all__ = [
     "Engine",
     "arun",
+    "cancel",
     "load",
     "load_from_factory",
     "load_from_run",
@@ -29,13 +30,8 @@ if not TYPE_CHECKING:
         {
             "flowbook.engines.engine": ("Engine",),
             "flowbook.engines.registry": (
-                "arun",
-                "load",
-                "load_from_factory",
-                "load_from_run",
-                "resume",
-                "run",
-                "suspend",
+                *("arun", "cancel", "load", "load_from_factory", "load_from_run"),
+                *("resume", "run", "suspend"),
             ),
             "flowbook.engines.waiting": ("wait_and_resume",),
         },

@@ -10,7 +10,9 @@ from flowbook.atoms.task import Task
 from flowbook.clock import Clock
 from flowbook.engines.context import Context, Outcome, Report
 from flowbook.engines.core.messages import Start
-from flowbook.engines.executors.base import Executor, Handed, abandon, attempt
+from flowbook.engines.core.run import REASON
+from flowbook.engines.errors import AtomCancelled
+from flowbook.engines.executors.base import Executor, Handed, abandon, attempt, limited_attempt
 from flowbook.engines.inbox import Finished, Inbox
 from flowbook.engines.storage import Storage
 from flowbook.exceptions import FlowFailed
@@ -25,6 +27,7 @@ class Attempts:
         self._storage = storage
         self._clock = clock
         self._handed: dict[Start, Handed] = {}
+        self._contexts: dict[Start, Context] = {}
         self._checked: Executor | None = None  # takes the tasks of the plan
 
     def submit(self, start: Start, report: Report, executor: Executor, inbox: Inbox) -> None:
@@ -47,7 +50,25 @@ class Attempts:
 
     def take(self, start: Start) -> bool:
         """Let go of an attempt that ended; return whether it was in flight."""
+        self._contexts.pop(start, None)
         return self._handed.pop(start, None) is not None
+
+    def running(self) -> list[Start]:
+        """Return the executions that have not ended."""
+        return [start for start in self._handed if start.direction is Direction.EXECUTE and self.runs(start)]
+
+    def runs(self, start: Start) -> bool:
+        """Return whether an attempt was handed over and has not ended."""
+        handed = self._handed.get(start)
+        return handed is not None and not isinstance(handed, Outcome) and not handed.done()
+
+    def stop(self, start: Start) -> bool:
+        """Let a task that runs know that it had better end, and try to end it; return whether it ends by that."""
+        handed = self._handed[start]
+        assert not isinstance(handed, Outcome)  # it runs
+        assert self._checked is not None
+        self._contexts[start].wish_stop()
+        return self._checked.stop(handed)
 
     def cancel_queued(self) -> list[Start]:
         """Take back what no thread has begun yet."""
@@ -64,10 +85,13 @@ class Attempts:
         """Cancel what is queued, wait for what runs, and forget both."""
         abandon(self._handed.values())
         self._handed.clear()
+        self._contexts.clear()
 
     def _submitted(self, start: Start, report: Report, executor: Executor) -> Handed:
         """Hand an attempt over; one that need not or cannot be called has ended already."""
         atom = self._storage.plan.atom(start.node)
+        if start.direction is Direction.EXECUTE and REASON in self._storage.run.flow_row:
+            return Outcome(failure=Failure.from_exception(AtomCancelled(atom.name)))  # interrupted: it is not run again
         if start.direction is Direction.REVERT and not (atom.has_revert or atom.has_hooks):
             return Outcome()
         try:
@@ -76,7 +100,9 @@ class Attempts:
             reverts = start.direction is Direction.REVERT
             undoes_nothing = reverts and self._storage.never_called(start.node)
             return Outcome() if undoes_nothing else Outcome(failure=Failure.from_exception(error))
-        context = Context(self._storage.run_id, atom.name, start.direction, start.round, start.attempt, report)
+        timeout = atom.timeout if atom.limits_time and start.direction is Direction.EXECUTE else None
+        name, about = atom.name, (start.direction, start.round, start.attempt)
+        context = self._contexts[start] = Context(self._storage.run_id, name, *about, report, timeout)
         if isinstance(atom, Retry):  # it decides, and is quick: here and now
             return attempt(atom, arguments, context, self._clock)
-        return executor.submit(attempt, atom, arguments, context, self._clock)
+        return executor.submit(attempt if timeout is None else limited_attempt, atom, arguments, context, self._clock)

@@ -194,6 +194,8 @@ _ROWS: Final[Mapping[str, _Shape]] = {
             **_FLOW_FIELDS,
             "intention": _one_of(Intention),
             "last_wave": _is_wave,
+            "deadline": _is_time,
+            "reason": _one_of(("CANCELLED", "TIMED_OUT")),
             "due": _is_texts,
             "undo": _is_texts,
             "factory": _is_mapping,

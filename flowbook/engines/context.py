@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, Final, NamedTuple
 
+from flowbook.clock import Clock
 from flowbook.engines.core.run import PROGRESS
 from flowbook.exceptions import InvalidState, NotPossible, WrongType
 from flowbook.failure import Failure
@@ -17,14 +18,44 @@ from flowbook.states import Direction
 Report = Callable[[Mapping[str, object]], None]
 
 
-class Context:
-    """The attempt that is running: which run, atom, direction, round and attempt (from 1)."""
+BEGAN = "!began"
+"""The name under which an attempt that has a timeout reports that it has begun; the task hears nothing of it."""
 
-    __slots__ = ("_report", "atom", "attempt", "direction", "round", "run")
+
+class Context:
+    """The attempt that is running: which run, atom, direction, round and attempt (from 1).
+
+    ``timeout`` is how many seconds it may take; ``deadline`` is when they have passed, in seconds since the epoch by
+    the clock of the process that it runs in. Both are None where there is no limit.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_report",
+        "_stop_wished",
+        "atom",
+        "attempt",
+        "deadline",
+        "direction",
+        "round",
+        "run",
+        "timeout",
+    )
 
     def __init__(
-        self, run: str, atom: str, direction: Direction, round_: int, attempt: int, report: Report | None = None
+        self,
+        run: str,
+        atom: str,
+        direction: Direction,
+        round_: int,
+        attempt: int,
+        report: Report | None = None,
+        timeout: float | None = None,
     ) -> None:
+        self.timeout = timeout
+        self.deadline: float | None = None
+        self._clock: Clock | None = None
+        self._stop_wished = False
         self.run = run
         self.atom = atom
         self.direction = direction
@@ -60,17 +91,38 @@ class Context:
             self._report(told)
 
     @property
+    def stop_wished(self) -> bool:
+        """Whether the attempt had better end: its deadline has passed, or its flow is cancelled.
+
+        A task that takes long may look now and then, and end itself. Of a flow that is cancelled only an attempt hears
+        that runs in the engine's process: in others it is ended.
+        """
+        is_late = self.deadline is not None and self._clock is not None and self._clock.now() >= self.deadline
+        return self._stop_wished or is_late
+
+    def wish_stop(self) -> None:
+        """Let the task know that it had better end; called in any thread."""
+        self._stop_wished = True
+
+    def begin(self, clock: Clock) -> None:
+        """Let the time of the attempt begin now, and report that."""
+        assert self.timeout is not None  # else nobody counts
+        self._clock, self.deadline = clock, clock.now() + self.timeout
+        if self._report is not None:
+            self._report({BEGAN: self.deadline})
+
+    @property
     def report(self) -> Report | None:
         """What takes the progress and metadata of the attempt, if anything does."""
         return self._report
 
     def told_to(self, report: Report) -> Context:
         """Return the same attempt, whose progress and metadata ``report`` takes."""
-        return Context(self.run, self.atom, self.direction, self.round, self.attempt, report)
+        return Context(self.run, self.atom, self.direction, self.round, self.attempt, report, self.timeout)
 
-    def __reduce__(self) -> tuple[type[Context], tuple[str, str, Direction, int, int]]:
+    def __reduce__(self) -> tuple[type[Context], tuple[str, str, Direction, int, int, None, float | None]]:
         """Travel without the way back to this process's engine; who makes it travel sees to one."""
-        return Context, (self.run, self.atom, self.direction, self.round, self.attempt)
+        return Context, (self.run, self.atom, self.direction, self.round, self.attempt, None, self.timeout)
 
 
 class Outcome(NamedTuple):

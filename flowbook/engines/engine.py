@@ -17,16 +17,16 @@ from flowbook.engines import opening
 from flowbook.engines.asking import answer
 from flowbook.engines.attempts import Attempts
 from flowbook.engines.awaiting import Awaited
-from flowbook.engines.core.messages import Annotate, Begin, Message, Start, Suspend, Woke
+from flowbook.engines.core.messages import Annotate, Message, Start, Suspend
 from flowbook.engines.core.run import Run
 from flowbook.engines.core.step import step
 from flowbook.engines.executors.base import Executor
-from flowbook.engines.inbox import FLUSH_AFTER_S, Finished, Inbox, Item, Lost, Wish
+from flowbook.engines.inbox import FLUSH_AFTER_S, Begun, Finished, Inbox, Item, Lost, Wish
 from flowbook.engines.options import Options
 from flowbook.engines.ownership import Ownership
 from flowbook.engines.storage import Storage
 from flowbook.engines.telling import Teller
-from flowbook.engines.timers import patience_s
+from flowbook.engines.timers import Timers
 from flowbook.exceptions import FlowbookError, InvalidState, StorageError
 from flowbook.flows.compilation import Compilation
 from flowbook.persistence.backend import Backend
@@ -75,7 +75,8 @@ class Engine(Awaited):
     def run(self) -> None:
         """Run the flow until it is finished or suspended; a finished one is not run again (unless ``rerun``).
 
-        Raises the exception of the task that failed, when it is one and happened here, else WrappedFailure; storage
+        Raises the exception of the task that failed, when it is one and happened here, else WrappedFailure;
+        FlowCancelled and FlowTimedOut after the flow was cancelled, or had its time; storage
         errors, after which the logbook is as last committed; DecodeError and NotPossible when an attempt cannot be
         handed over, after suspending the flow; FlowChanged, InputsChanged, EncodeError and TooLarge on entry.
         """
@@ -104,6 +105,13 @@ class Engine(Awaited):
         May be called from any thread, listeners and signal handlers; ignored when nothing runs.
         """
         self._inbox.wish_suspend()
+
+    def cancel(self) -> None:
+        """Ask the running engine to revert everything: what runs is stopped where its executor can, else waited for.
+
+        May be called as `suspend` may; ignored when nothing runs, and by a flow that is being reverted already.
+        """
+        self._inbox.wish_cancel()
 
     def reset(self) -> None:
         """Make every atom PENDING again, for a new round of a run that has ended or lost its owner; nothing is run.
@@ -159,13 +167,15 @@ class Engine(Awaited):
             LOG.warning("resumed run %s: %s", self.run_id, entered.resumed)
         run = self.storage.restore(entered.records, owner=str(current_owner()), window=window)
         run.defer_reverts, run.never_resolve = self._options.defer_reverts, self._options.never_resolve
+        self._timers = Timers(self.storage, self._attempts, self._clock, self._options.timeout)
+        self._answered = [Delete("request", request) for request in entered.cancelling]
         return run
 
     # -- the loop --
 
     def _drive(self, run: Run, executor: Executor) -> Iterator[str]:
         starts: Sequence[Start] = ()
-        messages: Sequence[Message] = [Begin(self._clock.now())]
+        messages: Sequence[Message] = self._timers.begin(run, cancels=bool(self._answered))
         if run.flow_state in FINISHED:  # by an owner that ended while this one waited for the claim
             return
         try:
@@ -200,8 +210,9 @@ class Engine(Awaited):
             if decision.ask is not None:
                 messages = [answer(self.storage, decision.ask, self._clock.now())]
                 continue
-            if self._inbox.suspend_wished and (decision.starts or decision.goes_on):
-                messages = [self._suspension(decision.starts)]
+            if self._inbox.is_wished and (decision.starts or decision.goes_on):
+                wish = self._timers.cancel if self._inbox.take_cancel() else self._suspension
+                messages = [wish(decision.starts)]
                 continue
             self._teller.tell(decision.startings, run.now)
             starts += decision.starts
@@ -210,6 +221,7 @@ class Engine(Awaited):
             messages = ()
 
     def _perform(self, run: Run, starts: Sequence[Start], executor: Executor) -> None:
+        self._timers.stop_all(run)
         loop = threading.get_ident()
         for number, start in enumerate(starts):
             try:
@@ -223,17 +235,20 @@ class Engine(Awaited):
     def _receive(self, run: Run) -> list[Message]:
         """Wait for something to happen; return all that has, as messages."""
         messages: list[Message] = []
-        for item in self._wait(patience_s(run, self.storage.due_at, self._clock)):
+        for item in self._wait(self._timers.patience_s(run)):
             if isinstance(item, Finished):
                 if self._attempts.take(item.start):
-                    messages.append(self.storage.accept(item.start, self._clock.now(), item.outcome()))
+                    messages.append(self.storage.accept(item.start, self._clock.now(), self._timers.outcome_of(item)))
             elif isinstance(item, Wish):
                 self._answered += [Delete("request", item.request)] if item.request else []
-                messages.append(self._suspension())
+                messages.append(self._timers.cancel() if item.cancels else self._suspension())
+            elif isinstance(item, Begun):
+                self._timers.began(item.start)
             elif isinstance(item, Lost):
                 raise item.error
+        messages += self._timers.due(run)
         annotations = self._annotations()
-        return [*annotations, *messages] if annotations else messages or [Woke(self._clock.now())]
+        return [*annotations, *messages] if annotations else messages or [self._timers.woke()]
 
     def _wait(self, timeout_s: float | None) -> Sequence[Item]:
         """Return what the inbox has by then; an interrupt suspends the flow first, a second one stops at once."""

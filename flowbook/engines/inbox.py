@@ -11,8 +11,9 @@ from contextlib import suppress
 from math import inf
 from typing import NamedTuple
 
-from flowbook.engines.context import Outcome
+from flowbook.engines.context import BEGAN, Outcome
 from flowbook.engines.core.messages import Start
+from flowbook.engines.executors.errors import ClusterLost
 from flowbook.failure import Failure
 
 FLUSH_AFTER_S = 0.5
@@ -28,7 +29,10 @@ class Finished(NamedTuple):
     ended: Future[Outcome] | Outcome
 
     def outcome(self) -> Outcome:
-        """Return what the attempt gave. A KeyboardInterrupt in it is the user's and is raised: it stops the engine."""
+        """Return what the attempt gave. A KeyboardInterrupt in it is the user's and is raised: it stops the engine.
+
+        So does ClusterLost: nothing is known of the attempt, and no other could be run.
+        """
         outcome = self.ended if isinstance(self.ended, Outcome) else _result(self.ended)
         if outcome.failure is not None and isinstance(outcome.failure.exception, KeyboardInterrupt):
             raise outcome.failure.exception
@@ -39,10 +43,17 @@ class Told(NamedTuple):
     """Some attempt told something of itself; what it is stands in the inbox."""
 
 
+class Begun(NamedTuple):
+    """An attempt that has a timeout has really begun."""
+
+    start: Start
+
+
 class Wish(NamedTuple):
-    """Somebody wants the flow to suspend; ``request`` is the id of a posted request, if it was one."""
+    """Somebody wants the flow to suspend or to be cancelled; ``request`` is the id of a posted request, if any."""
 
     request: str = ""
+    cancels: bool = False
 
 
 class Lost(NamedTuple):
@@ -51,7 +62,7 @@ class Lost(NamedTuple):
     error: Exception | KeyboardInterrupt
 
 
-Item = Finished | Told | Wish | Lost
+Item = Finished | Told | Begun | Wish | Lost
 
 
 class Inbox:
@@ -61,18 +72,37 @@ class Inbox:
         self._queue: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self.put = self._queue.put
         self.suspend_wished = False
+        self.cancel_wished = False
         self._told: dict[Start, dict[str, object]] = {}
         self._telling = threading.Lock()
         self._taken = 0  # how many came the last time, and when that was
         self._taken_at = 0.0
+
+    @property
+    def is_wished(self) -> bool:
+        """Whether somebody wants that nothing more is started."""
+        return self.suspend_wished or self.cancel_wished
 
     def wish_suspend(self, request: str = "") -> None:
         """Ask the loop to suspend; may be called from any thread and from signal handlers."""
         self.suspend_wished = True
         self._queue.put(Wish(request))
 
+    def wish_cancel(self, request: str = "") -> None:
+        """Ask the loop to cancel the flow; may be called from any thread and from signal handlers."""
+        self.cancel_wished = True
+        self._queue.put(Wish(request, cancels=True))
+
+    def take_cancel(self) -> bool:
+        """Return whether somebody wants the flow to be cancelled; that is said once."""
+        wished, self.cancel_wished = self.cancel_wished, False
+        return wished
+
     def put_metadata(self, start: Start, metadata: Mapping[str, object]) -> None:
         """Tell something of an attempt: the newest word of each name counts, and one waiting word wakes the loop."""
+        if BEGAN in metadata:
+            self._queue.put(Begun(start))
+            return
         with self._telling:
             wakes = not self._told
             self._told.setdefault(start, {}).update(metadata)
@@ -124,5 +154,7 @@ class Inbox:
 def _result(future: Future[Outcome]) -> Outcome:
     try:
         return future.result()
+    except ClusterLost:
+        raise
     except Exception as error:  # the executor's own trouble, or somebody else cancelled it
         return Outcome(failure=Failure.from_exception(error))

@@ -7,10 +7,10 @@ import json
 import logging
 import zlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from flowbook.engines.core.messages import Event
-from flowbook.engines.core.run import PROGRESS
+from flowbook.engines.core.run import PROGRESS, REASON
 from flowbook.engines.options import DEFAULT_BOOK, Options
 from flowbook.engines.secrecy import check_recorded
 from flowbook.engines.storage import Storage, as_inline
@@ -53,11 +53,15 @@ class Resumed(NamedTuple):
 
 
 class Entered(NamedTuple):
-    """A run that was entered: its records, what was left of it (None: a new run or round), how its flow differs."""
+    """A run that was entered: its records, what was left of it (None: a new run or round), how its flow differs.
+
+    ``cancelling`` are the posted requests to cancel it that nobody has heard yet.
+    """
 
     records: FlowRecords
     resumed: Resumed | None
     differences: list[str]
+    cancelling: list[str]
 
 
 @uncollected()
@@ -91,14 +95,17 @@ def enter(storage: Storage, inputs: Mapping[str, object], options: Options, at: 
     """
     saved = storage.read()
     if saved is None:
-        return Entered(_create(storage, inputs, options, at), None, [])
+        return Entered(_create(storage, inputs, options, at), None, [], [])
     check_inputs(storage, saved, inputs)
     check_book(storage, saved, options)
     found = check_plan(storage, saved, on_change=options.on_change)
     _check_retries(storage, saved)
     if options.rerun or state_of(saved) not in FINISHED:
         check_recorded(saved)
-    changes: list[Change] = [Delete("request", key) for key in saved.kind("request")]
+    is_over = state_of(saved) in FINISHED
+    requests = saved.kind("request")
+    cancelling = [] if is_over else [key for key, row in requests.items() if row.get("do") == "cancel"]
+    changes: list[Change] = [Delete("request", key) for key in requests if key not in cancelling]
     changes += storage.put_inputs({name: value for name, value in inputs.items() if name not in saved.kind("input")})
     if found:
         changes.append(Put("plan", "plan", pack_plan(storage.plan, storage.backend)))
@@ -107,11 +114,11 @@ def enter(storage: Storage, inputs: Mapping[str, object], options: Options, at: 
         changes.append(Put("flow", storage.run_id, {**flow_row, "factory": options.factory}))
         saved = _after(saved, changes[-1:])
     left: Resumed | None = what_is_left(saved, storage.plan.atom_count)
-    if options.rerun and state_of(saved) in FINISHED:
+    if options.rerun and is_over:
         changes += reset(saved, at)
         left = None
     storage.commit(changes)
-    return Entered(_after(saved, changes), left, found)
+    return Entered(_after(saved, changes), left, found, cancelling)
 
 
 def _create(storage: Storage, inputs: Mapping[str, object], options: Options, at: float) -> FlowRecords:
@@ -137,10 +144,14 @@ def _after(records: FlowRecords, changes: list[Change]) -> FlowRecords:
     return FlowRecords(records.flow, rows, appended)
 
 
+_OF_A_ROUND: Final = frozenset({"intention", "last_wave", "due", "undo", "deadline", REASON})
+"""The fields of a flow's record that its next round begins without."""
+
+
 def reset(saved: FlowRecords, at: float) -> list[Change]:
     """Return the changes that begin a new round of a finished run: every atom is PENDING again, none is forgotten."""
     flow_id, row = next(iter(saved.kind("flow").items()))
-    flow = {name: value for name, value in row.items() if name not in ("intention", "last_wave", "due", "undo")}
+    flow = {name: value for name, value in row.items() if name not in _OF_A_ROUND}
     state = FlowState(row["state"])
     if (state, FlowEvent.RECOVER) in FLOW_TRANSITIONS:  # its owner is gone
         state = flow_after(flow_after(state, FlowEvent.RECOVER), FlowEvent.RECOVERED)

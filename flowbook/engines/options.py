@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, Literal, TypedDict, TypeGuard
 
+from flowbook.atoms.task import check_timeout
 from flowbook.clock import Clock, SystemClock
 from flowbook.engines.commits import CommitPolicy, check_policy
 from flowbook.exceptions import NotPossible, WrongType
@@ -36,6 +37,7 @@ class EngineOptions(TypedDict, total=False):
     clock: Clock
     defer_reverts: bool
     never_resolve: bool
+    timeout: float | None
     commit: CommitPolicy
 
 
@@ -52,6 +54,9 @@ class Options:
     nobody and reverts nothing: after a failure what runs is finished, and the flow has failed. ``executors`` are those
     that atoms name, each a name, an object, or a pair of one and its ``max_workers``; with None all atoms run on
     ``executor``, whatever they name. ``max_in_flight`` is the window, unless it is to be that of the executor.
+
+    ``timeout`` is how many seconds a round of the flow may take, from when it is first begun: then it is cancelled. The
+    deadline is stored, and counts also while nobody works on the run. A run that has one keeps it.
 
     ``commit`` says how long what happened may stay in memory, and be lost in a crash: ``each`` commits every end of
     an atom before anybody hears of it (the default), `Every` a number of them together or after some seconds, ``end``
@@ -73,6 +78,7 @@ class Options:
     clock: Clock = field(default_factory=SystemClock)
     defer_reverts: bool = False
     never_resolve: bool = False
+    timeout: float | None = None
     commit: CommitPolicy = "each"
 
     def __post_init__(self) -> None:
@@ -82,6 +88,8 @@ class Options:
         if self.on_change not in ("accept", "refuse"):
             raise NotPossible(f"on_change is {self.on_change!r}", todo="give 'accept' or 'refuse'")
         check_policy(self.commit)
+        if self.timeout is not None:
+            check_timeout("timeout", self.timeout)
         if not _is_number(self.lease_s) or self.lease_s <= 0:
             raise NotPossible(f"lease_s is {self.lease_s!r}", todo="give seconds above 0; 30 is the default")
         _check_count("max_workers", self.max_workers)

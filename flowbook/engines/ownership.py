@@ -65,6 +65,7 @@ class Ownership:
 
     def _keep(self) -> None:
         known: set[str] = set()
+        wishes = {"suspend": self._inbox.wish_suspend, "cancel": self._inbox.wish_cancel}
         held_until = time.monotonic() + self._lease_s
         while not self._left.wait(min(LOOK_EVERY_S, self._lease_s / 3)):
             claim = self._storage.claim
@@ -87,6 +88,7 @@ class Ownership:
                 return
             held_until = asked_at + self._lease_s
             for request in requests:
-                if request.id not in known and request.row.get("do") == "suspend":
+                wish = wishes.get(str(request.row.get("do")))
+                if request.id not in known and wish is not None:
                     known.add(request.id)
-                    self._inbox.wish_suspend(request.id)
+                    wish(request.id)

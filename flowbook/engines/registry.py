@@ -51,8 +51,8 @@ def load(
     ``store`` gives the inputs by symbol. ``run_id`` names the run in the backend: the same id again continues it; one
     is made up when none is given. ``engine`` is ``serial`` or ``parallel`` (``executor``: ``threads``, ``processes``,
     ``async`` or an executor of yours, ``max_workers``). The other options are those of `Options`: ``book``, ``rerun``,
-    ``on_change``, ``take_over``, ``lease_s``, ``commit``. A backend that is fetched here is closed at the end of each
-    ``run``; one that you made stays open.
+    ``on_change``, ``take_over``, ``lease_s``, ``timeout``, ``commit``. A backend that is fetched here is closed at the
+    end of each ``run``; one that you made stays open.
 
     Raises CompilationFailure with every wiring error, UnknownPlugin and NotPossible for what is asked in vain, and
     SecretMissing and SecretKeyMissing for an input whose secret cannot be had, or not be stored.
@@ -196,6 +196,22 @@ def suspend(backend: Storable, run_id: str) -> bool:
             return False
         opened.post(f"flow:{run_id}", {"do": "suspend"})
         return True
+
+
+def cancel(backend: Storable, run_id: str) -> bool:
+    """Ask for ``run_id`` to be cancelled, and return whether an engine, in whatever process, is there to hear of it.
+
+    Returns at once. An engine hears of it within about a second. For a run that nobody works on the request stays, and
+    who resumes the run reverts it; of one that is finished nothing is asked. Raises NotFound.
+    """
+    check_id("run_id", run_id)
+    with using(backend) as opened:
+        recorded = checked(opened.load(run_id, ("flow",)), opened.url, SCHEMA)
+        if state_of(recorded) in FINISHED:
+            return False
+        owner = next((one.owner for one in opened.find(Query(flow=run_id))), None)
+        opened.post(f"flow:{run_id}", {"do": "cancel"})
+        return owner is not None and lives_by_pid(owner) is not False
 
 
 def _run(engine: Engine) -> dict[str, Any]:

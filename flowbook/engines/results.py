@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from flowbook.atoms.history import History
+from flowbook.clock import to_text
 from flowbook.engines.core.arguments import nearest
-from flowbook.engines.core.run import PROGRESS, READABLE, Run
+from flowbook.engines.core.run import PROGRESS, READABLE, REASON, Run
+from flowbook.engines.errors import FlowCancelled, FlowTimedOut
 from flowbook.exceptions import InvalidState, NotFound, NotPossible
 from flowbook.failure import Failure, WrappedFailure
 from flowbook.flows.plan import Plan
@@ -15,6 +17,9 @@ from flowbook.flows.scopes import Provider
 from flowbook.persistence import codec
 from flowbook.persistence.changes import MISSING, Inline
 from flowbook.states import FINISHED, AtomState, FlowState
+
+CANCELLED, TIMED_OUT = "CANCELLED", "TIMED_OUT"
+"""Why a flow is cancelled, in its record: somebody wished it, or its time has passed."""
 
 
 class Results:
@@ -118,17 +123,27 @@ class Results:
     def raise_failures(self) -> None:
         """Raise what made the flow fail or revert; nothing after SUCCESS, or before the run has ended.
 
-        That is the exception itself when it is one and happened in this process, else a WrappedFailure.
+        That is the exception itself when it is one and happened in this process, else a WrappedFailure. Of a flow that
+        was cancelled it is FlowCancelled or FlowTimedOut, caused by what failed while it was reverted.
         """
         state = self.get_flow_state()
         if state not in FINISHED or state is FlowState.SUCCESS:
             return
         failures, reverts = self.get_failures(), self.get_revert_failures()
+        if self.reason:
+            whose, deadline = self.run.flow_row["id"], self.run.flow_row.get("deadline", 0.0)
+            error = FlowTimedOut(whose, to_text(deadline)) if self.reason == TIMED_OUT else FlowCancelled(whose)
+            raise error from (WrappedFailure(_of_reverts(reverts)) if reverts else None)
         if len(failures) == 1 and not reverts:
             (failure,) = failures.values()
             if failure.exception is not None:
                 raise failure.exception
-        raise WrappedFailure({**failures, **{f"{name} (revert)": failure for name, failure in reverts.items()}})
+        raise WrappedFailure({**failures, **_of_reverts(reverts)})
+
+    @property
+    def reason(self) -> str:
+        """Why the flow is cancelled: CANCELLED, TIMED_OUT, or nothing."""
+        return "" if self._run is None else str(self._run.flow_row.get(REASON, ""))
 
     def _failures(self, handles: Mapping[int, Inline]) -> dict[str, Failure]:
         return {self.plan.names[node]: _failure(handle) for node, handle in tuple(handles.items())}
@@ -147,6 +162,10 @@ class Results:
             return self.plan.index[name]
         except KeyError:
             raise NotFound("atom", name, self.plan.index) from None
+
+
+def _of_reverts(failures: Mapping[str, Failure]) -> dict[str, Failure]:
+    return {f"{name} (revert)": failure for name, failure in failures.items()}
 
 
 UNCHANGING: Final = frozenset({type(None), bool, int, float, str, bytes, Failure})

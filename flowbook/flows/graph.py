@@ -73,8 +73,8 @@ class GraphFlow(Flow):
 
     @property
     def resolves_all(self) -> bool:
-        """Whether every child was added with resolving on."""
-        return {(True, True)}.issuperset(self._resolve)
+        """Whether it is known that every child was added with resolving on; else `resolves` is asked for each pair."""
+        return len(self._resolve) == len(self.children) and {(True, True)}.issuperset(self._resolve)
 
     def resolves(self, provider: Atom | Flow, consumer: Atom | Flow) -> bool:
         """Say whether a symbol may link these two children: the one that was added later decides."""

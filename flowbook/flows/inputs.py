@@ -23,8 +23,8 @@ def missing_inputs(plan: Plan, inputs: Collection[str]) -> list[Problem]:
 
 
 def _missing(plan: Plan) -> Iterator[tuple[Atom, str, str]]:
-    wanting = plan.execute_heads.keys() | plan.revert_heads.keys() | plan.failure_heads.keys()
-    for node in sorted(wanting):
+    all_heads = (plan.execute_heads, plan.revert_heads, plan.failure_heads)
+    for node in sorted({node for of_method in all_heads for node, heads in of_method.items() if None in heads}):
         atom = plan.atom(node)
         told: set[str] = set()
         failing = atom.on_failure_arguments if isinstance(atom, Retry) else ()
@@ -33,7 +33,7 @@ def _missing(plan: Plan) -> Iterator[tuple[Atom, str, str]]:
             ("revert", atom.revert_arguments, plan.revert_heads.get(node, ())),
             ("on_failure", failing, plan.failure_heads.get(node, ())),
         ):
-            for argument, head in zip(arguments, heads, strict=True) if None in heads else ():
+            for argument, head in zip(arguments, heads, strict=True):
                 if head is None and not argument.optional and argument.symbol not in told:
                     told.add(argument.symbol)
                     yield atom, argument.symbol, method

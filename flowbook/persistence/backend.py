@@ -133,6 +133,13 @@ class Backend(Protocol):
         Raises NotFound when the flow has no ``flow`` record, Damaged when a record cannot be read.
         """
 
+    def look(self, flow: str, kinds: Sequence[str] | None = None) -> FlowRecords:
+        """Return what `load` does, to those who want few of many rows.
+
+        Each may be left undecoded until it is asked for, and Damaged be raised only then.
+        """
+        return self.load(flow, kinds)
+
     @abstractmethod
     def claim(self, key: str, owner: Owner, *, lease_s: float, take_over: bool = False) -> Claim:
         """Return a claim with a raised epoch: it is the only one whose writes are taken from now on.

@@ -14,7 +14,7 @@ LOG = logging.getLogger(__name__)
 REVERT_RESULT, REVERT_FLOW_FAILURES, EVENT_UPDATE_PROGRESS = "result", "flow_failures", "update_progress"
 
 
-class Task(Atom, native.Task):
+class Task(Atom, native.Task, limits_time=False):
     """An atom that does work and may undo it; its name is that of its class unless given."""
 
     TASK_EVENTS: ClassVar[tuple[str, ...]] = (EVENT_UPDATE_PROGRESS,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowbook.persistence.backend import Backend, Claim, Query
+from flowbook.persistence.backend import Backend, Claim, FlowRecords, Query
 from flowbook.persistence.changes import Put
 from flowbook.persistence.owners import Owner, current_owner
 
@@ -32,3 +32,12 @@ def begin(backend: Backend, flow: str = "f", **fields: Any) -> Claim:
 def ids(backend: Backend, query: Query) -> list[str]:
     """Return the ids of the flows that a query finds, in its order."""
     return [summary.flow for summary in backend.find(query)]
+
+
+def decoded(records: FlowRecords) -> FlowRecords:
+    """Return records that were looked at as though they had been loaded. Raises Damaged where one is not readable."""
+    return FlowRecords(
+        records.flow,
+        {kind: dict(rows) for kind, rows in records.rows.items()},
+        {kind: {key: list(rows) for key, rows in many.items()} for kind, many in records.appended.items()},
+    )

@@ -61,6 +61,11 @@ class Counting(Backend):
         self.count("load")
         return self.inner.load(flow, kinds)
 
+    def look(self, flow: str, kinds: Sequence[str] | None = None) -> FlowRecords:
+        """Pass on, counted."""
+        self.count("look")
+        return self.inner.look(flow, kinds)
+
     def claim(self, key: str, owner: Owner, *, lease_s: float, take_over: bool = False) -> Claim:
         """Pass on, counted."""
         self.count("claim")

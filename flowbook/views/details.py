@@ -81,7 +81,11 @@ class AtomView:
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """One run. ``counts`` are its atoms by state; ``factory`` says what builds its flow, if that was recorded."""
+    """One run. ``counts`` are its atoms by state; ``factory`` says what builds its flow, if that was recorded.
+
+    ``deadline`` is when its present round is to be finished; ``reason`` says why it is cancelled: CANCELLED, TIMED_OUT,
+    or nothing.
+    """
 
     id: str
     book: str
@@ -94,6 +98,8 @@ class RunView:
     inputs: Mapping[str, Any]  # JSON, as stored
     counts: Mapping[str, int]
     atoms: tuple[AtomView, ...]
+    deadline: float | None = None
+    reason: str = ""
 
     @property
     def failed(self) -> tuple[AtomView, ...]:
@@ -148,7 +154,7 @@ def read_run(backend: Backend, run_id: str, kinds: Sequence[str] | None = None) 
 
 def look_into(backend: Backend, run_id: str, kinds: Sequence[str]) -> Recorded:
     """Return the same where few of many atoms are shown: their records are not checked, but for those in a `part`."""
-    records = backend.load(run_id, kinds)
+    records = backend.look(run_id, kinds)
     others = {kind: rows for kind, rows in records.rows.items() if kind != "atom"}
     checked(FlowRecords(records.flow, others), backend.url, SCHEMA)
     return _recorded(records, backend.url)
@@ -183,6 +189,8 @@ def run_of(
         {name: stored(given.get("value")) for name, given in recorded.records.kind("input").items()},
         dict(counts),
         tuple(atoms),
+        row.get("deadline"),
+        row.get("reason", ""),
     )
 
 

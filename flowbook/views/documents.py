@@ -23,7 +23,8 @@ def list_document(rows: Iterable[RunRow]) -> Document:
 def run_document(run: RunView) -> Document:
     """Return the document of one run."""
     header = {**_header(run), "factory": run.factory, "counts": dict(run.counts), "inputs": dict(run.inputs)}
-    return SHOW.document([_atom(atom) for atom in run.atoms], **header)
+    ends = {"deadline": iso(run.deadline), "reason": run.reason}
+    return SHOW.document([_atom(atom) for atom in run.atoms], **header, **ends)
 
 
 def atom_document(report: AtomReport) -> Document:

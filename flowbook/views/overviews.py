@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from flowbook.engines.checking import checked
 from flowbook.engines.options import SCHEMA
+from flowbook.garbage import uncollected
 from flowbook.persistence.backend import Backend
+from flowbook.persistence.changes import Row
+from flowbook.persistence.undecoded import Undecoded
 from flowbook.states import UNFINISHED_ATOMS, AtomState
 from flowbook.views.details import (
     KINDS,
-    NOT_BEGUN,
     Recorded,
     RunView,
     atom_of,
@@ -48,6 +50,7 @@ class Overview:
     failures: Mapping[str, int]
 
 
+@uncollected()
 def overview(
     backend: Backend, run_id: str, *, states: Collection[str] = (), names: str = "", most: int = ATOMS_SHOWN
 ) -> Overview:
@@ -79,11 +82,13 @@ class _Atoms(NamedTuple):
     def of(cls, recorded: Recorded) -> _Atoms:
         """Return the atoms of a run. Raises Damaged where one is in no state that there is."""
         kept, names = recorded.records.kind("atom"), recorded.names()
-        rows = [kept.get(name, NOT_BEGUN) for name in names]
-        states = [row.get("state", "") for row in rows]
+        found = _states_in(kept)
+        not_begun = AtomState.PENDING.value
+        states = [found.get(name, not_begun) for name in names]
         if not _are_states(states):
             checked(recorded.records, recorded.url, SCHEMA)
-        return cls(names, states, list(map(failures_in, rows)))
+        failed = kept.mentioning('failure"') if isinstance(kept, Undecoded) else kept.keys()
+        return cls(names, states, [failures_in(kept[name]) if name in failed else 0 for name in names])
 
     def narrowed(self, states: Collection[str], names: str) -> _Atoms:
         """Return those in one of these states, if any are given, whose names match a pattern."""
@@ -121,6 +126,12 @@ class _Atoms(NamedTuple):
             if failures:
                 counts[state] += failures
         return counts
+
+
+def _states_in(kept: Mapping[str, Row]) -> Mapping[str, Any]:  # whatever stands in its place
+    if isinstance(kept, Undecoded):
+        return kept.leading("state")
+    return {name: row.get("state") for name, row in kept.items()}
 
 
 def _are_states(states: Sequence[object]) -> bool:

@@ -123,7 +123,14 @@ SHOW: Final = DocumentSchema(
     "flowbook.show/1",
     "atoms",
     _ATOM,
-    {**_RUN, "factory": TEXT, "counts": mapped(COUNT), "inputs": mapped(ANYTHING)},
+    {
+        **_RUN,
+        "factory": TEXT,
+        "counts": mapped(COUNT),
+        "inputs": mapped(ANYTHING),
+        "deadline": maybe(TIME),
+        "reason": TEXT,
+    },
     {"run": "id"},
 )
 """One run and its atoms, in the order of the plan; values are in their stored form."""

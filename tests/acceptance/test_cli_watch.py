@@ -182,7 +182,7 @@ def test_where_nobody_works_there_is_nothing_to_suspend(tmp_path: Path, waiting:
     assert ended == (0, "", "nothing to suspend: run r1 has ended in SUCCESS; flowbook show r1 shows it\n")
 
 
-@pytest.mark.parametrize("verb", ["watch", "suspend"])
+@pytest.mark.parametrize("verb", ["watch", "suspend", "cancel"])
 @pytest.mark.parametrize(
     ("words", "code", "todo"),
     [
@@ -207,7 +207,7 @@ def test_help_gives_examples_and_exit_codes(tmp_path: Path, verb: str) -> None:
     ended = flowbook(tmp_path, verb, "--help")
     assert ended.code == 0
     assert ended.out.count(f"flowbook {verb} ") >= 4
-    assert "124  of watch and suspend" in ended.out
+    assert "124  of watch, suspend and cancel" in ended.out
 
 
 def test_a_reader_that_goes_away_ends_no_watching(tmp_path: Path, waiting: Waiting) -> None:

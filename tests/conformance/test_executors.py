@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor as Pool
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -12,8 +13,9 @@ from typing import Any, ClassVar
 
 import futurist
 import pytest
+from distributed import Client, LocalCluster
 
-from flowbook import Flow, Task
+from flowbook import Flow, Task, UnorderedFlow
 from flowbook.engines.engine import Engine
 from flowbook.engines.executors.base import Executor
 from flowbook.engines.executors.routing import executor_for
@@ -49,6 +51,15 @@ def futurists_threads() -> Iterator[Pool]:
 def processes() -> Iterator[Pool]:
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
         yield pool
+
+
+@pytest.fixture(scope="module")
+def dask_client() -> Iterator[Client]:
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", memory_limit=0) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
 
 
 class TestSerial(ExecutorContract):
@@ -128,3 +139,22 @@ class TestProcessesOfTheUser(RunningContract, FailingContract, StoppingContract)
     @pytest.fixture
     def executor(self, processes: Pool) -> Pool:
         return processes
+
+
+@pytest.mark.slow
+@pytest.mark.server
+class TestDask(ExecutorContract):
+    """Over the workers of a client that is the user's: what is said of a cluster of our own has tests of its own."""
+
+    @pytest.fixture
+    def executor(self, dask_client: Client) -> Client:
+        return dask_client
+
+    def test_nothing_is_left_of_a_run(self, executor: Client, tmp_path: Path) -> None:
+        """Of ours: client and scheduler keep as many threads and connections as they once had use for."""
+        processes = {child.pid for child in multiprocessing.active_children()}
+        for _ in range(3):
+            flow = UnorderedFlow("f").add(*[Say(f"s{i}", tmp_path) for i in range(4)])
+            self.load(flow, executor).run()
+        assert [thread.name for thread in threading.enumerate() if "flowbook" in thread.name] == []
+        assert {child.pid for child in multiprocessing.active_children()} == processes

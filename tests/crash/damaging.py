@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from flowbook.exceptions import FlowbookError, NotFound
-from flowbook.persistence.backend import Query
+from flowbook.persistence.backend import FlowRecords, Query
 from flowbook.persistence.changes import Append, Delete, Put
 from flowbook.persistence.directory.backend import DirectoryBackend
 from flowbook.persistence.directory.files import LocalFiles
 from flowbook.persistence.directory.lines import framed, lines_in
-from flowbook.testing.backend_samples import FLOW_ROW, begin, stranger
+from flowbook.testing.backend_samples import FLOW_ROW, begin, decoded, stranger
 from flowbook.testing.files import CrashingFiles
 
 RUNS = ("claimed", "done", "live")
@@ -83,8 +83,14 @@ class Logbook:
 
     def read(self, run: str) -> str:
         """Return what the logbook holds of a run, as text, or the name of the error."""
+        backend = DirectoryBackend(f"dir:{self.path}")
+        loaded = self._told(lambda: backend.load(run))
+        looked = self._told(lambda: decoded(backend.look(run)))
+        return loaded if looked == loaded else f"looked at it is {looked}, loaded {loaded}"
+
+    def _told(self, read: Callable[[], FlowRecords]) -> str:
         try:
-            records = DirectoryBackend(f"dir:{self.path}").load(run)
+            records = read()
         except NotFound:
             return "NotFound"
         except FlowbookError as error:

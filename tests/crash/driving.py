@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from crash.flows import CANONICAL, in_attempt, lines_of
+from crash.flows import CANONICAL, in_attempt, lines_of, on_cancel
 from flowbook import FlowState, Notice, WrappedFailure, engines
 from flowbook.clock import Clock
+from flowbook.engines.errors import AtomCancelled, FlowCancelled
 from flowbook.exceptions import FlowOwned, NotFound, OwnershipLost, StorageBusy, StorageUnavailable
 from flowbook.persistence import fetch
 from flowbook.persistence.backend import Backend, FlowRecords
@@ -92,9 +93,10 @@ def drive(
         )
         if canonical.suspended_by:
             made.atom_notifier.register("*", _suspending(made.suspend, canonical.suspended_by))
+        on_cancel(made.cancel)
         try:
             made.run()
-        except (ValueError, OSError, WrappedFailure):
+        except (ValueError, OSError, WrappedFailure, FlowCancelled):
             assert made.state in FINISHED
         if made.state is not FlowState.SUSPENDED:
             return outcome(made, backend, run_id)
@@ -119,7 +121,9 @@ def outcome(engine: engines.Engine, backend: Backend, run_id: str = RUN) -> dict
             "flow": engine.state.value,
             "atoms": states,
             "results": {symbol: value for symbol, value in storage.fetch_all().items() if symbol != "log"},
-            "failures": {name: failure.type_names[0] for name, failure in failures.items()},
+            "failures": {  # whether what was cancelled ended before its process did is chance
+                name: failure.type_names[0] for name, failure in failures.items() if not failure.check(AtomCancelled)
+            },
             "revert failures": {name: failure.type_names[0] for name, failure in revert_failures.items()},
             "metadata": {name: row["metadata"] for name, row in atoms.items() if row.get("metadata")},
         },

@@ -118,6 +118,23 @@ class Flaky(Step):
         raise ValueError(f"{self.name} is flaky")
 
 
+class Cancelling(Step):
+    """Cancels the flow that this process runs, by what `on_cancel` was told."""
+
+    def execute(self, log: str, **given: int) -> int:
+        result = super().execute(log, **given)
+        _CANCEL[-1]()
+        return result
+
+
+def on_cancel(cancel: Callable[[], None]) -> None:
+    """Say what cancels the flow that is run next."""
+    _CANCEL.append(cancel)
+
+
+_CANCEL: list[Callable[[], None]] = []
+
+
 class Noted(flowbook.Times):
     """Begins a number of rounds, and notes what it does; what it gives is how many rounds there were."""
 
@@ -231,6 +248,12 @@ def _many() -> Flow:
     return flow
 
 
+def _cancelled() -> Flow:
+    """Cancelled by an atom while it runs: should it be interrupted, it does so again, or that is written down."""
+    flow = LinearFlow("cancelled").add(Step("a"), Step("b"), Cancelling("c"), Step("never"))
+    return LinearFlow("outer", retry=Noted(9, "again")).add(Step("first"), flow)
+
+
 def _retried() -> Flow:
     fan = UnorderedFlow("fan").add(*[Step(f"f{i}", after=["a"]) for i in range(2)], Flaky("f2", 2))
     flow = LinearFlow("retried", retry=Noted(3, "again", provides="of_again")).add(Step("a", after=["again"]), fan)
@@ -306,6 +329,8 @@ CANONICAL = {
     "suspended": Canonical(
         _suspended, frozenset({("a", "SUCCESS"), ("f1", "SUCCESS"), ("c", "REVERTED"), ("f2", "REVERTED")})
     ),
+    "cancelled": Canonical(_cancelled),
+    "cancelled_and_suspended": Canonical(_cancelled, frozenset({("b", "REVERTED")})),
     "nested": Canonical(_nested),
     "graph": Canonical(_graph),
     "progress": Canonical(_progress),

@@ -23,6 +23,7 @@ from flowbook.persistence.backend import FlowRecords, Query
 from flowbook.persistence.inspection import Level
 from flowbook.persistence.registry import fetch
 from flowbook.persistence.sql.tables import APPENDED, CLAIMS, FLOWS, HEADS, RECORDS, REQUESTS, SCHEMA
+from flowbook.testing.backend_samples import decoded
 from flowbook.views.details import view_run
 from flowbook.views.inspections import inspect_storage
 from flowbook.views.overviews import overview
@@ -77,7 +78,10 @@ def _judged(spoilt: Spoilt, *, asks_doctor: bool) -> str:
     found = {one.flow: one.state for one in backend.find(Query())}
     assert found.keys() >= {*OTHERS}
     assert {*OTHERS} <= {row.id for row in list_runs(backend)}
-    damage = _damage(lambda: backend.load(RUN)) or _damage(lambda: view_run(backend, RUN))
+    unread = _damage(lambda: backend.load(RUN))
+    assert _damage(lambda: decoded(backend.look(RUN))) == unread
+    assert unread or decoded(backend.look(RUN)) == backend.load(RUN)
+    damage = unread or _damage(lambda: view_run(backend, RUN))
     _damage(lambda: overview(backend, RUN))
     told = {check.where for check in inspect_storage(backend) if check.level is Level.FAIL} if asks_doctor else ()
     if asks_doctor and damage in ("Damaged", "NewerSchema"):

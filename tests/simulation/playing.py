@@ -17,6 +17,7 @@ from flowbook.engines.core.messages import (
     Answered,
     Ask,
     Begin,
+    Cancel,
     Decision,
     Ended,
     Message,
@@ -61,6 +62,8 @@ class Play:
         self.case = case
         self.random = Random(case.seed)
         self.time = Random(f"time of {case.seed}")
+        self.wishes = Random(f"wishes of {case.seed}")
+        self.cancels = self.wishes.choice((0.0, 0.0, 0.0, 0.0, 0.0, 0.02, 0.1))
         self.window = case.window
         self.records = Records()
         self.made: list[Ended] = []  # the ends of all attempts, told or not
@@ -156,6 +159,8 @@ class Play:
                 raise Crash
             if decision.ask is not None:
                 messages = [self._answer(run, decision.ask)]
+            elif (decision.starts or decision.goes_on) and self.wishes.random() < self.cancels:
+                messages = [Cancel(self.now, "CANCELLED", [*decision.starts, *self._cancelled()])]
             elif (decision.starts or decision.goes_on) and self._likely(self.case.suspends / 2):
                 messages = [Suspend(self.now, [*decision.starts, *self._cancelled()])]
             else:
@@ -248,6 +253,8 @@ class Play:
             self.now += self.time.choice((1.0, LONGEST_DELAY_S))
         if self._likely(self.case.suspends / 2):
             messages.append(Suspend(self.now, self._cancelled()))
+        if self.wishes.random() < self.cancels:
+            messages.append(Cancel(self.now, "CANCELLED", self._cancelled()))
         take = self.random.randint(0 if messages else 1, max(1, len(self.pending))) if self.pending else 0
         self.random.shuffle(self.pending)
         messages += self.pending[:take]
@@ -305,6 +312,10 @@ class Play:
                 self.scoped.decide(name[ask.node], self.said)
             case Answered():
                 self.scoped.answered(self.question, self.said, self.delay_s)
+            case Cancel(withdrawn=withdrawn):
+                told = self.records.told
+                begun = {each for each in self.plan.index if told[each, self._round(each), "EXECUTE"]}
+                self.reference.cancelled([name[start.node] for start in withdrawn], begun)
             case Suspend(withdrawn=withdrawn):
                 self.reference.suspended([name[start.node] for start in withdrawn])
 

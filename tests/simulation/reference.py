@@ -13,7 +13,55 @@ DONE = {"SUCCESS", "IGNORE"}
 IN_THE_WAY = {"RUNNING", "SUCCESS", "FAILURE", "REVERTING"}
 
 
-class Reference:
+class Wishes:
+    """What a wish from outside does to a flow."""
+
+    state: dict[str, str]
+    wave: dict[str, int]
+    flow: str
+    failed: set[str]
+    in_flight: set[str]
+    queue: set[str]
+    undecided: set[str]
+    reverted_since: dict[str, int]
+    broken_in: float
+    is_cancelled = False
+
+    def suspended(self, withdrawn: list[str]) -> None:
+        for name in withdrawn:
+            before_revert = "FAILURE" if name in self.failed else "SUCCESS"
+            self._set(name, "PENDING" if self.state[name] == "RUNNING" else before_revert)
+        self.queue, self.in_flight = self.queue.union(withdrawn), self.in_flight.difference(withdrawn)
+        self.flow = "SUSPENDING"
+
+    def cancelled(self, withdrawn: list[str], begun: set[str]) -> None:
+        """Take back what was never begun, and revert the rest; ``begun`` has what an earlier owner began, too."""
+        flow = self.flow
+        self.suspended(withdrawn)
+        self.flow = flow
+        if self._is_ending():
+            return
+        self.is_cancelled = True
+        pending = {name for name in self.queue if self.state[name] == "PENDING"}
+        self.queue, self.undecided = self.queue - (pending - begun), set()
+        self.wave = {**self.wave, **dict.fromkeys(pending & begun, -1)}
+        self._revert_all()
+        self._queue_ready(-1)
+
+    def _is_ending(self) -> bool:
+        return self.broken_in < ALWAYS or bool(self.reverted_since)
+
+    def _revert_all(self) -> None:
+        self.reverted_since = {"": -1}
+
+    def _set(self, name: str, state: str) -> None:
+        self.state = {**self.state, name: state}
+
+    def _queue_ready(self, wave: int) -> None:
+        raise NotImplementedError
+
+
+class Reference(Wishes):
     """What a flow of this layout may do. What becomes ready together is one wave, one later than what it waited for."""
 
     def __init__(self, layout: Layout, inputs: frozenset[str], absent: dict[str, int]) -> None:
@@ -57,13 +105,6 @@ class Reference:
             self._break(wave)
         self._queue_ready(wave)
 
-    def suspended(self, withdrawn: list[str]) -> None:
-        for name in withdrawn:
-            before_revert = "FAILURE" if name in self.failed else "SUCCESS"
-            self._set(name, "PENDING" if self.state[name] == "RUNNING" else before_revert)
-        self.queue, self.in_flight = self.queue.union(withdrawn), self.in_flight.difference(withdrawn)
-        self.flow = "SUSPENDING"
-
     def startable(self) -> set[str]:
         return self.queue if self.flow == "RUNNING" else set()
 
@@ -98,9 +139,6 @@ class Reference:
             if has_result and symbol in parts and (other not in self.absent or parts[symbol] != self.absent[other]):
                 return other, parts[symbol]
         return None
-
-    def _set(self, name: str, state: str) -> None:
-        self.state = {**self.state, name: state}
 
     def _end(self, name: str) -> tuple[bool, int]:
         """Take an atom out of flight; return whether it was executed, and its wave: not before that of a failure."""

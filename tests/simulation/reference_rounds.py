@@ -113,7 +113,7 @@ class Rounds(Reference):
         return 1 + max((self.wave[other] for other in run), default=-1)
 
     def _may_execute(self, name: str) -> bool:
-        if self.state[name] == "RETRYING":
+        if self.state[name] == "RETRYING" or (self.state[name] == "PENDING" and name in self.due):
             return True
         return (
             super()._may_execute(name) and name not in self.dropped and (name in self.decided or not self.voters(name))

@@ -59,6 +59,16 @@ class ScopedReference(Rounds):
         self.state = {**self.state, **dict.fromkeys(begun, "RETRYING")}
         self.flow = "SUSPENDING" if was == "RUNNING" else was
 
+    def _is_ending(self) -> bool:
+        return self.broken_in < ALWAYS or WHOLE in self.intentions
+
+    def _revert_all(self) -> None:
+        self.questions, self.handed_on = [], None
+        if self.resolves:
+            self._resolve(WHOLE, "REVERT", -1)
+        else:
+            self._break(-1)
+
     # -- questions --
 
     def asks(self) -> set[tuple[str, str]]:
@@ -114,6 +124,8 @@ class ScopedReference(Rounds):
 
     def _judge(self, name: str, wave: int) -> None:
         retries = self._retries_of(name)
+        if self.is_cancelled:
+            return
         if not self.resolves:
             self._break(wave)
         elif not retries:

@@ -6,7 +6,6 @@ Same statements, same bytes, same durability, no engine: what is left is the phy
 from __future__ import annotations
 
 import os
-import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -69,10 +68,14 @@ def recording_of(backend: Backend) -> Recording:
     raise TypeError(f"{backend.url} writes nothing durably")
 
 
+Call = tuple[str, tuple[Any, ...]]
+"""A method of a driver, and what it is called with."""
+
+
 class _Wire:
     """A connection or a cursor, whose calls are noted."""
 
-    def __init__(self, real: Any, calls: list[tuple[str, tuple[Any, ...]]]) -> None:
+    def __init__(self, real: Any, calls: list[Call]) -> None:
         self._real, self._calls = real, calls
 
     def __getattr__(self, name: str) -> Any:
@@ -90,28 +93,35 @@ class _Wire:
 
 
 class OfDatabase(Recording):
-    """The driver's calls of a run, made on a connection of the driver's own kind."""
+    """The driver's calls of a run, made on a connection of the driver's own kind.
+
+    What renews the claim has a connection of its own, and is left out: the one with most calls is that of the loop.
+    """
 
     def __init__(self, backend: SqlBackend) -> None:
         self._backend = backend
-        self._calls: list[tuple[str, tuple[Any, ...]]] = []
+        self._calls: list[Call] = []
 
     @contextmanager
     def caught(self) -> Iterator[None]:
         """Catch what is written in the time of the block."""
         database = self._backend._database
         database.close()
-        sessions, connect, thread = database._sessions, database.connect, threading.get_ident()
+        sessions, connect = database._sessions, database.connect
+        made: list[list[Call]] = []
 
-        def connected() -> Any:  # a claim is renewed by another thread, on a connection of its own
-            return _Wire(connect(), self._calls) if threading.get_ident() == thread else connect()
+        def wired() -> Any:  # stands for a connection of the driver
+            made.append([])
+            return _Wire(connect(), made[-1])
 
-        sessions._connect = connected
+        sessions._connect = wired
         try:
             self._backend.open()
-            self._calls.clear()
+            for calls in made:
+                calls.clear()
             yield
         finally:
+            self._calls = max(made, key=len)
             database.close()
             sessions._connect = connect
 

@@ -1,8 +1,9 @@
 """What executors add to the work, beside bare pools and a bare event loop.
 
 One fan of functions computes for some milliseconds each, the same steps everywhere; another one, of coroutines, waits
-for a timer, all at once. Pools and loops are made, used and ended within the time that is measured. Cases are
-interleaved and medians shown. ``--help`` tells the options.
+for a timer, all at once. Pools and loops are made, used and ended within the time that is measured; of dask, whose
+clusters take seconds to start, the time is that from the first result to the last. Cases are interleaved and medians
+shown. ``--help`` tells the options.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from flowbook import Task, UnorderedFlow, engines
+from distributed import Client, LocalCluster, as_completed
+
+from flowbook import Notice, Task, UnorderedFlow, engines
 
 
 class Compute(Task):
@@ -57,6 +60,8 @@ def compute(steps: int) -> int:
 
 def steps_of(milliseconds: float) -> int:
     """Return how many steps take so long here, at least."""
+    if not milliseconds:
+        return 0
     steps = 10_000
     least = min(_seconds(partial(compute, steps)) for _ in range(20))
     return round(steps * milliseconds / 1_000 / least)
@@ -83,6 +88,29 @@ def bare(make: Callable[[int], Executor], atoms: int, steps: int, workers: int) 
                 future.result()
 
     return _seconds(run)
+
+
+def ours_on_dask(atoms: int, steps: int, workers: int) -> float:
+    """Return the seconds from the first committed result to the last, on a cluster of the run's own."""
+    flow = UnorderedFlow("fan").add(*[Compute(f"t{i}", steps) for i in range(atoms)])
+    engine = engines.load(flow, engine="parallel", executor="dask", max_workers=workers)
+    times: list[float] = []
+
+    def note(_: Notice) -> None:
+        times.append(time.perf_counter())
+
+    engine.atom_notifier.register("SUCCESS", note)
+    engine.run()
+    return times[-1] - times[0]
+
+
+def bare_dask(atoms: int, steps: int, workers: int) -> float:
+    """Return the seconds from the first result of `Client.map` to the last, on a cluster like ours."""
+    options = {"threads_per_worker": 1, "dashboard_address": ":0", "memory_limit": 0}
+    with LocalCluster(n_workers=workers, **options) as cluster, Client(cluster) as client:
+        results = as_completed(client.map(compute, [steps] * atoms, pure=False), with_results=True)
+        times = [time.perf_counter() for _ in results]
+    return times[-1] - times[0]
 
 
 def waiting(atoms: int, seconds: float, *, on_disk: bool = False) -> float:
@@ -136,6 +164,8 @@ def cases() -> list[Case]:
         Case("bare processes, forked", partial(bare, _forking)),
         Case("threads", partial(ours, "threads"), "bare threads"),
         Case("bare threads", partial(bare, ThreadPoolExecutor)),
+        Case("dask", ours_on_dask, "bare dask (Client.map)"),
+        Case("bare dask (Client.map)", bare_dask),
     ]
 
 
@@ -168,15 +198,18 @@ def main() -> None:
     """Measure, and print tables (or, with --json, the figures)."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--atoms", type=int, default=200)
-    parser.add_argument("--milliseconds", type=float, default=10.0, help="of computing in each")
+    parser.add_argument("--milliseconds", type=float, default=10.0, help="of computing in each, or 0")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--waiting", type=int, default=10_000, help="how many coroutines wait")
     parser.add_argument("--seconds", type=float, default=1.0, help="for how long")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default="", help="a word in the names of the cases")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
-    computing = measure(cases(), asked.rounds, asked.atoms, steps_of(asked.milliseconds), asked.workers)
-    of_waiting = measure(cases_of_waiting(), asked.rounds, asked.waiting, asked.seconds)
+    fans = [case for case in cases() if asked.only in case.name]
+    waits = [case for case in cases_of_waiting() if asked.only in case.name]
+    computing = measure(fans, asked.rounds, asked.atoms, steps_of(asked.milliseconds), asked.workers)
+    of_waiting = measure(waits, asked.rounds, asked.waiting, asked.seconds)
     if asked.json:
         print(json.dumps({"computing": computing, "waiting": of_waiting}))
         return

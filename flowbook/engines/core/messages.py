@@ -140,7 +140,18 @@ class Woke:
         self.at = at
 
 
-Message = Begin | Ended | Answered | Suspend | Annotate | Woke
+class Cancel:
+    """A message: revert everything and ask nobody, for ``reason``. ``withdrawn`` is as in `Suspend`."""
+
+    __slots__ = ("at", "reason", "withdrawn")
+
+    def __init__(self, at: float, reason: str, withdrawn: Sequence[Start] = ()) -> None:
+        self.at = at
+        self.reason = reason
+        self.withdrawn = withdrawn
+
+
+Message = Begin | Ended | Answered | Suspend | Cancel | Annotate | Woke
 
 
 class Event:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from flowbook.atoms import retry
 from flowbook.engines.core import selection
 from flowbook.engines.core.messages import ON_FAILURE, Answered, Ask, Decision, Event
-from flowbook.engines.core.run import Reverting, Round, Run
+from flowbook.engines.core.run import REASON, Reverting, Round, Run
 from flowbook.flows.plan import ROOT
 from flowbook.persistence.changes import Append, Delete, Inline
 from flowbook.states import AtomEvent, AtomState, FlowEvent, atom_after, flow_after
@@ -19,8 +19,10 @@ HISTORY = "history"
 def judge(run: Run, node: int, decision: Decision) -> None:
     """Find out what is to become of an atom's failure: its scope's retry is asked, without one all is reverted.
 
-    A retry that fails itself is judged by the retry around it.
+    A retry that fails itself is judged by the retry around it. Nobody is asked in a flow that is cancelled.
     """
+    if REASON in run.flow_row:
+        return
     scope = run.plan.scope_of[node]
     if run.plan.scopes[scope].retry == node:
         scope = run.plan.scopes[scope].parent

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 PROGRESS = "progress"
 """The name among an atom's metadata that says how far it is."""
 
+REASON = "reason"
+"""The field of the flow's record that says why it is cancelled, while and after it is."""
+
 READABLE = frozenset({AtomState.SUCCESS, AtomState.REVERTING})
 """States in which an atom's result may be read by others."""
 

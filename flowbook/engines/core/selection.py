@@ -5,7 +5,7 @@ from __future__ import annotations
 from heapq import heappop, heappush
 
 from flowbook.engines.core.messages import DECIDE, Ask
-from flowbook.engines.core.run import Run
+from flowbook.engines.core.run import REASON, Run
 from flowbook.flows.plan import ROOT, Vote
 from flowbook.states import UNFINISHED_ATOMS, AtomState
 
@@ -31,6 +31,7 @@ def prepare(run: Run) -> None:
     """
     plan, state, wave_of = run.plan, run.state, run.wave_of
     run.broken = AtomState.REVERT_FAILURE in state or (run.never_resolve and AtomState.FAILURE in state)
+    run.broken |= REASON in run.flow_row and ROOT not in run.reverting
     run.wave = max(wave_of, default=-1)
     keeps_waves = any(_is_unjudged(run, node) for node in range(len(state)))
     ready: list[int] = []

@@ -1,4 +1,4 @@
-"""What reaches the core from outside of attempts and hooks: a wish to suspend, what a task tells, and the time."""
+"""What reaches the core from neither attempts nor hooks: wishes to suspend and to cancel, what tasks tell, the time."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from flowbook.engines.core import resolution, starting
-from flowbook.engines.core.messages import Annotate, Decision, Event, Message, Suspend, Woke
-from flowbook.engines.core.run import PROGRESS, Run
-from flowbook.states import FlowEvent, FlowState
+from flowbook.engines.core.messages import Annotate, Cancel, Decision, Event, Message, Suspend, Woke
+from flowbook.engines.core.run import PROGRESS, REASON, Run
+from flowbook.flows.plan import ROOT
+from flowbook.states import AtomState, FlowEvent, FlowState
 
 
 def _suspend(run: Run, message: Suspend, decision: Decision) -> None:
@@ -19,6 +20,25 @@ def _suspend(run: Run, message: Suspend, decision: Decision) -> None:
         resolution.move_flow(run, FlowEvent.SUSPEND, decision)
         if run.in_flight or run.asks:
             decision.changes.append(run.put_flow())
+
+
+def _cancel(run: Run, message: Cancel, decision: Decision) -> None:
+    """Revert all that was begun; nothing that was not is, and nobody is asked. What runs is ended or waited for."""
+    run.now = message.at
+    for start in reversed(message.withdrawn):
+        starting.withdraw(run, start, decision)
+    if run.broken or ROOT in run.reverting:
+        return  # it comes to its end already
+    run.flow_row[REASON] = message.reason
+    run.asks.clear()
+    run.wave = -1  # whatever is ready became so later than that
+    for node in run.queued:
+        if run.attempt[node] and run.state[node] is AtomState.PENDING:  # an earlier owner began it: it has to be undone
+            run.wave_of[node] = -1
+    if run.never_resolve:
+        resolution.break_off(run, decision)
+    else:
+        resolution.resolve(run, ROOT, decision, retries=False)
 
 
 def _annotate(run: Run, message: Annotate, decision: Decision) -> None:
@@ -37,6 +57,7 @@ def _woke(run: Run, message: Woke, decision: Decision) -> None:
 
 RULES: dict[type[Message], Callable[[Run, Any, Decision], None]] = {
     Suspend: _suspend,
+    Cancel: _cancel,
     Annotate: _annotate,
     Woke: _woke,
 }

@@ -10,6 +10,7 @@ from flowbook.atoms.base import Atom
 from flowbook.atoms.task import Task
 from flowbook.clock import Clock
 from flowbook.engines.context import CURRENT, Context, Outcome
+from flowbook.engines.errors import AtomTimedOut
 from flowbook.exceptions import NotPossible
 from flowbook.failure import Failure
 from flowbook.states import Direction
@@ -34,6 +35,13 @@ class Executor(Protocol):
 
     def submit(self, call: Callable[..., Outcome], /, *args: Any) -> Handed:
         """Run ``call`` with ``args`` somewhere, now or later; what was run at once is returned without a future."""
+        ...
+
+    def stop(self, future: Future[Outcome]) -> bool:
+        """Try to end an attempt that was submitted, be it in the middle; return whether its future ends by that.
+
+        Called in the engine's thread, with a future that ``submit`` gave. How it then ends is of no interest.
+        """
         ...
 
     def shutdown(self) -> None:
@@ -67,6 +75,23 @@ def refuse_async(atoms: Iterable[Atom], executor: str) -> None:
             method = "execute" if Direction.EXECUTE in atom.awaits else "revert"
             what = f"{method} of {atom.name!r} is async, and {executor} cannot run it"
             raise NotPossible(what, where=atom.place, todo='give engine="parallel", executor="async"')
+
+
+def limited_attempt(atom: Atom, arguments: Mapping[str, Any], at: Context, clock: Clock) -> Outcome:
+    """Run one attempt of an atom that has a timeout: what ends later, in whatever way, has failed by that."""
+    at.begin(clock)
+    return in_time(at, clock, attempt(atom, arguments, at, clock))
+
+
+def in_time(at: Context, clock: Clock, outcome: Outcome) -> Outcome:
+    """Return the outcome of an attempt that ends now: AtomTimedOut if its deadline has passed."""
+    failure = outcome.failure
+    interrupted = failure is not None and isinstance(failure.exception, KeyboardInterrupt)
+    if at.deadline is None or at.timeout is None or clock.now() <= at.deadline or interrupted:
+        return outcome
+    error = AtomTimedOut(at.atom, at.timeout)
+    error.__cause__ = None if failure is None else failure.exception
+    return Outcome(None, Failure.from_exception(error), outcome.began_at)
 
 
 def _execute(atom: Atom, arguments: Mapping[str, Any]) -> Any:

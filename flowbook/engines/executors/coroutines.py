@@ -13,7 +13,7 @@ from flowbook.atoms.base import Atom
 from flowbook.atoms.task import Task
 from flowbook.clock import Clock
 from flowbook.engines.context import CURRENT, Context, Outcome
-from flowbook.engines.executors.base import attempt
+from flowbook.engines.executors.base import attempt, in_time, limited_attempt
 from flowbook.engines.executors.loops import LoopLeft, OwnLoop, loop_of_caller
 from flowbook.engines.executors.threads import ThreadsExecutor
 from flowbook.exceptions import NotPossible
@@ -67,9 +67,12 @@ class AsyncExecutor:
     def stop(self, future: Future[Outcome]) -> bool:
         """Cancel the task of an attempt; return whether it is a coroutine, whose future will end soon.
 
-        A coroutine that catches CancelledError and goes on is not stopped by that.
+        A coroutine that catches CancelledError and goes on is not stopped by that. Of threads what is queued is taken
+        back.
         """
-        return future in self._tasks and self._tell(self._cancel, future)
+        if future in self._tasks:
+            return self._tell(self._cancel, future)
+        return self._threads.stop(future)
 
     def shutdown(self) -> None:
         """Cancel what is queued and the coroutines that run, wait for them and for threads, and end both."""
@@ -108,7 +111,8 @@ class AsyncExecutor:
                 self._awake = True
             future, (atom, arguments, at, clock) = self._queue.popleft()
             if future.set_running_or_notify_cancel():
-                begun = self._loop.create_task(_attempt(atom, arguments, at, clock), name=atom.name)
+                make = _attempt if at.timeout is None else _limited_attempt
+                begun = self._loop.create_task(make(atom, arguments, at, clock), name=atom.name)
                 self._tasks[future] = begun
                 begun.add_done_callback(partial(self._over, future))
             else:
@@ -146,7 +150,7 @@ def _is_cancelled(outcome: Outcome) -> bool:
 
 
 def _is_async(call: Callable[..., Outcome], *args: Any) -> bool:
-    if call is not attempt:
+    if call not in (attempt, limited_attempt):
         return False
     atom, _, at, _ = args
     return at.direction in atom.awaits
@@ -156,28 +160,30 @@ async def _attempt(atom: Task, arguments: Mapping[str, Any], at: Context, clock:
     """Run one attempt of an async atom and return its outcome, as `attempt` does; a cancellation is a failure too."""
     began_at = clock.now()
     CURRENT.set(at)  # of this task of the loop, and of those that it begins
+    reverts = at.direction is Direction.REVERT
     try:
-        call = _revert if at.direction is Direction.REVERT else _execute
-        return Outcome(await call(atom, arguments), None, began_at)
+        if atom.has_hooks:
+            return Outcome(await _hooked(atom, arguments, reverts=reverts), None, began_at)
+        value = await (atom.revert(**arguments) if reverts else atom.execute(**arguments))
+        return Outcome(value, None, began_at)
     except BaseException as error:
         return Outcome(None, Failure.from_exception(error), began_at)
 
 
-async def _execute(atom: Task, arguments: Mapping[str, Any]) -> Any:
-    if not atom.has_hooks:
-        return await atom.execute(**arguments)
-    try:
-        atom.pre_execute()
-        return await atom.execute(**arguments)
-    finally:
-        atom.post_execute()
+async def _limited_attempt(atom: Task, arguments: Mapping[str, Any], at: Context, clock: Clock) -> Outcome:
+    """Run one attempt of an async atom that has a timeout, as `limited_attempt` does."""
+    at.begin(clock)
+    return in_time(at, clock, await _attempt(atom, arguments, at, clock))
 
 
-async def _revert(atom: Task, arguments: Mapping[str, Any]) -> Any:
-    if not atom.has_hooks:
-        return await atom.revert(**arguments)
+async def _hooked(atom: Task, arguments: Mapping[str, Any], *, reverts: bool) -> Any:
+    before, call, after = (
+        (atom.pre_revert, atom.revert, atom.post_revert)
+        if reverts
+        else (atom.pre_execute, atom.execute, atom.post_execute)
+    )
     try:
-        atom.pre_revert()
-        return await atom.revert(**arguments)
+        before()
+        return await call(**arguments)
     finally:
-        atom.post_revert()
+        after()

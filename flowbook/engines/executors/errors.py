@@ -36,6 +36,29 @@ class NotPicklable(UsageError, TypeError):
         )
 
 
+class ClusterLost(UsageError):
+    """A dask cluster does not answer, or cannot run attempts. Nothing is wrong with the tasks: they are interrupted."""
+
+    code = "FB119"
+
+    def __init__(self, what: str, reason: str = "") -> None:
+        self.what, self.reason = what, reason
+        super().__init__(what, reason)
+
+    def __str__(self) -> str:
+        return self.what
+
+    @property
+    def why(self) -> str:
+        """Give dask's words."""
+        return self.reason
+
+    @property
+    def todo(self) -> str:
+        """Say that nothing is lost that was saved."""
+        return "see to the cluster, or give another one, and run it again: it continues where it stopped"
+
+
 class WorkerLost(FlowFailed):
     """The process that ran an attempt ended before the attempt did: how far it got is not known."""
 

@@ -36,5 +36,9 @@ class GivenExecutor:
             raise NotPossible(f"submit of {self._executor!r} gives {future!r}, which is no future")
         return future
 
+    def stop(self, future: Future[Outcome]) -> bool:
+        """Cancel the future, as far as the user's executor can do that."""
+        return bool(future.cancel())
+
     def shutdown(self) -> None:
         """Do nothing: the executor is the user's."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing.util import Finalize
 from typing import Any
@@ -14,7 +15,7 @@ from flowbook.atoms.base import Atom
 from flowbook.engines.context import Context, Outcome, Report
 from flowbook.engines.executors.base import refuse_async
 from flowbook.engines.executors.errors import NotPicklable, WorkerLost
-from flowbook.engines.executors.pickling import pickled
+from flowbook.engines.executors.pickling import pickled, pickled_attempt
 from flowbook.engines.executors.threads import ThreadsExecutor
 from flowbook.engines.executors.worker import Worker, WorkerDied
 from flowbook.exceptions import NotPossible
@@ -42,6 +43,7 @@ class ProcessesExecutor:
         self._threads = ThreadsExecutor(workers)
         self.window = self._threads.window
         self._idle: list[Worker] = []
+        self._places: dict[Future[Outcome], _Place] = {}
         self._started = False
         self._workers: set[Worker] = set()
         self._changing = threading.Lock()
@@ -59,7 +61,16 @@ class ProcessesExecutor:
         if not self._started:
             self._idle.append(self._start())
             self._started = True
-        return self._threads.submit(self._attempted, call, *args)
+        place = _Place()
+        future = self._threads.submit(self._attempted, place, call, *args)
+        self._places[future] = place
+        future.add_done_callback(self._forget)
+        return future
+
+    def stop(self, future: Future[Outcome]) -> bool:
+        """Take back what is queued, and end the worker of what runs: that is the end of no other attempt."""
+        place = self._places.get(future)
+        return future.cancel() or (place is not None and place.stop())
 
     def shutdown(self) -> None:
         """Cancel what is queued, wait for what runs, and end every worker; one that does not leave is killed."""
@@ -68,7 +79,10 @@ class ProcessesExecutor:
         for worker in tuple(self._workers):
             self._stop(worker)
 
-    def _attempted(self, call: Callable[..., Outcome], /, *args: Any) -> Outcome:
+    def _forget(self, future: Future[Outcome]) -> None:
+        self._places.pop(future, None)
+
+    def _attempted(self, place: _Place, call: Callable[..., Outcome], /, *args: Any) -> Outcome:
         """Return the outcome of an attempt in a worker; an attempt that a dying worker had not begun gets another."""
         context = next((each for each in args if isinstance(each, Context)), None)
         name = "a call" if context is None else context.atom
@@ -76,19 +90,22 @@ class ProcessesExecutor:
         report = None if context is None else context.report
         try:
             try:
-                return self._run_in(self._taken(), job, report)
+                return self._run_in(self._taken(), place, job, report)
             except WorkerDied as died:
-                if died.begun:
+                if died.begun or place.is_stopped:
                     raise
-                return self._run_in(self._start(), job, report)
+                return self._run_in(self._start(), place, job, report)
         except WorkerDied as died:
             return Outcome(failure=Failure.from_exception(WorkerLost(name, died.how)))
         except (NotPicklable, NotPossible) as error:
             return Outcome(failure=Failure.from_exception(error))
 
-    def _run_in(self, worker: Worker, job: Callable[[tuple[str, ...]], bytes], report: Report | None) -> Outcome:
+    def _run_in(
+        self, worker: Worker, place: _Place, job: Callable[[tuple[str, ...]], bytes], report: Report | None
+    ) -> Outcome:
         try:
-            outcome = worker.run(job, report)
+            with place.held_by(worker):
+                outcome = worker.run(job, report)
         except NotPicklable:
             self._idle.append(worker)
             raise
@@ -127,21 +144,43 @@ class ProcessesExecutor:
             self._workers.discard(worker)
 
 
+class _Place:
+    """Where one attempt runs, for whoever wants to end it: a worker that has left for another attempt is let live."""
+
+    def __init__(self) -> None:
+        self.is_stopped = False
+        self._worker: Worker | None = None
+        self._changing = threading.Lock()
+
+    def stop(self) -> bool:
+        """End the worker that runs the attempt, now or as soon as there is one."""
+        with self._changing:
+            self.is_stopped = True
+            if self._worker is not None:
+                self._worker.kill()
+        return True
+
+    @contextmanager
+    def held_by(self, worker: Worker) -> Iterator[None]:
+        """Let the attempt run in a worker, in the block."""
+        with self._changing:
+            self._worker = worker
+            if self.is_stopped:
+                worker.kill()
+        try:
+            yield
+        finally:
+            with self._changing:
+                self._worker = None
+
+
 _WHY_MAIN = "it imports the program first, and what failed there stands on stderr"
 _TODO_MAIN = 'let the program run its flow below: if __name__ == "__main__":'
 _TODO_SYSTEM = "lower max_workers or free memory, then run it again: it continues where it stopped"
 
 
 def _job(name: str, call: Callable[..., Outcome], args: tuple[Any, ...], secrets: tuple[str, ...]) -> bytes:
-    """Return an attempt pickled. Raises NotPicklable, which names the argument that cannot be."""
-    try:
-        return pickled((call, args, secrets), f"the attempt of {name!r}", name="attempt")
-    except NotPicklable:
-        place = next((each.place for each in args if isinstance(each, Atom)), "")
-        for values in (each for each in args if isinstance(each, Mapping)):
-            for symbol, value in values.items():
-                pickled(value, f"argument {symbol!r} of {name!r}", name=symbol, place=place)
-        raise
+    return pickled_attempt((call, args, secrets), name, args)
 
 
 def _dismiss(workers: set[Worker]) -> None:

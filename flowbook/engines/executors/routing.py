@@ -39,8 +39,7 @@ class RoutingExecutor:
 
     def stop(self, future: Future[Outcome]) -> bool:
         """Stop an attempt where its executor can do that; return whether it could."""
-        stops = [stop for part in self._parts if (stop := getattr(part, "stop", None)) is not None]
-        return any(stop(future) for stop in stops)
+        return any(part.stop(future) for part in self._parts)
 
     def shutdown(self) -> None:
         """Shut all of them down, the others too when one raises."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from typing import Any
 
 from flowbook.atoms.base import Atom
@@ -27,6 +28,10 @@ class SerialExecutor:
     def submit(self, call: Callable[..., Outcome], /, *args: Any) -> Outcome:
         """Run ``call`` and return what it gave."""
         return call(*args)
+
+    def stop(self, future: Future[Outcome]) -> bool:
+        """Return False: there is no future."""
+        return False
 
     def shutdown(self) -> None:
         """Do nothing: there is nothing to give back."""

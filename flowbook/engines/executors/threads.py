@@ -50,6 +50,10 @@ class ThreadsExecutor:
         self._queue.put(_Call(future, call, args))
         return future
 
+    def stop(self, future: Future[Outcome]) -> bool:
+        """Take back what is queued; a thread that runs cannot be ended."""
+        return future.cancel()
+
     def shutdown(self) -> None:
         """Cancel what is queued, wait for what runs, and end every thread within milliseconds.
 

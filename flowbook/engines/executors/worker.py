@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from flowbook.engines.context import Context, Outcome, Report
 from flowbook.engines.executors.errors import NotPicklable
-from flowbook.engines.executors.pickling import pickled, unpickled
+from flowbook.engines.executors.pickling import Dumps, by_reference, pickled, unpickled
 from flowbook.failure import Failure
 from flowbook.secrets import masking
 
@@ -49,7 +49,7 @@ class Worker:
     def __init__(self) -> None:
         self._pipe, theirs = _SPAWN.Pipe()
         self._process = _SPAWN.Process(target=serve, args=(theirs,), name="flowbook worker")
-        with _starting, theirs, _interrupts_held():
+        with _starting, theirs, interrupts_held():
             self._process.start()
         self._pidfd = _pidfd_of(self._process)
         self._sentinel = self._process.sentinel if self._pidfd is None else self._pidfd
@@ -81,6 +81,14 @@ class Worker:
             elif kind == ENDED:
                 return self._outcome(content)
 
+    def kill(self) -> None:
+        """End it in the middle of what it does; `run` raises WorkerDied, unless the outcome was sent before."""
+        if self._pidfd is None:
+            self._process.kill()
+        else:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
     def dismiss(self) -> None:
         """Tell it to leave, which it does when no attempt runs."""
         self._pipe.close()
@@ -111,7 +119,7 @@ class Worker:
         for text in secrets:
             masking.remember(text)
         self._known.update(secrets)
-        return outcome if outcome.failure is None else outcome._replace(failure=_arrived(outcome.failure))
+        return outcome if outcome.failure is None else outcome._replace(failure=arrived(outcome.failure))
 
     def _fate(self) -> str:
         """Wait for its end, and say how it ended."""
@@ -168,7 +176,7 @@ class _Side:
         try:
             call, args, secrets = unpickled(data)
         except BaseException as error:  # importing what is named in it runs the caller's code
-            return Outcome(failure=Failure.from_exception(_not_unpickled(error)))
+            return Outcome(failure=Failure.from_exception(not_unpickled(error)))
         for text in secrets:
             masking.remember(text)
         self._known.update(secrets)
@@ -190,19 +198,21 @@ class _Side:
         try:
             return pickled((outcome, secrets), what, name="outcome")
         except NotPicklable as error:
-            failure = Failure.from_exception(_of_result(outcome.value, self._name) or error)
+            failure = Failure.from_exception(of_result(outcome.value, self._name) or error)
         return pickled((Outcome(None, failure, outcome.began_at), secrets), what, name="outcome")
 
 
-def _of_result(value: object, name: str) -> NotPicklable | None:
+def of_result(value: object, name: str, dumps: Dumps = by_reference) -> NotPicklable | None:
+    """Return what is to be said of a result that cannot travel, or None for one that can."""
     try:
-        pickled(value, f"the result of {name!r}", name="result")
+        pickled(value, f"the result of {name!r}", name="result", dumps=dumps)
     except NotPicklable as error:
         return error
     return None
 
 
-def _not_unpickled(error: BaseException) -> NotPicklable:
+def not_unpickled(error: BaseException) -> NotPicklable:
+    """Return what is to be said of an attempt that a worker could not make again."""
     made = NotPicklable("the attempt", "the worker process cannot make it again", f"{type(error).__name__}: {error}")
     made.__cause__ = error
     return made
@@ -213,7 +223,7 @@ def _news(known: set[str]) -> tuple[str, ...]:
     return tuple(text for text in masking.remembered() if text not in known)
 
 
-def _arrived(failure: Failure) -> Failure:
+def arrived(failure: Failure) -> Failure:
     """Return a worker's failure as one of this process: its main module has the same name, its secrets are masked.
 
     A traceback stays where it was; its text becomes a note of the exception.
@@ -241,7 +251,7 @@ def _end_with_the_engine() -> None:
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
+def interrupts_held() -> Iterator[None]:
     """Let a process that is started here not be interrupted before it can say that it does not mind."""
     resource_tracker.ensure_running()  # it would let interrupts through
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

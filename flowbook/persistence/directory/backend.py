@@ -31,7 +31,7 @@ from flowbook.persistence.directory.inspecting import findings_in
 from flowbook.persistence.directory.journal import Header
 from flowbook.persistence.directory.names import LIVING, epoch_name
 from flowbook.persistence.directory.pen import Pen, Pens
-from flowbook.persistence.directory.reading import has_flow, not_found, records_of, summaries_in
+from flowbook.persistence.directory.reading import has_flow, not_found, records_of, summaries_in, undecoded_records_of
 from flowbook.persistence.directory.root import Root
 from flowbook.persistence.directory.waiting import forget_answered, post, request_ids
 from flowbook.persistence.finding import chosen
@@ -101,6 +101,11 @@ class DirectoryBackend(Backend):
         """Return the newest committed records of a flow."""
         with self._translated():
             return records_of(self._root, flow, kinds)
+
+    def look(self, flow: str, kinds: Sequence[str] | None = None) -> FlowRecords:
+        """Return the same; of a run that has been summed up each row is decoded when it is asked for."""
+        with self._translated():
+            return undecoded_records_of(self._root, flow, kinds)
 
     def inspect(self) -> Iterator[Finding]:
         """Yield what the files tell of their health: reads all of them, and changes nothing."""

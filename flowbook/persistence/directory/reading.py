@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -11,11 +11,13 @@ from flowbook.exceptions import Damaged, NewerSchema, NotFound
 from flowbook.persistence.backend import FlowRecords, FlowSummary, Query
 from flowbook.persistence.directory.folder import Folder
 from flowbook.persistence.directory.journal import LAST_TIME, Header
+from flowbook.persistence.directory.looking import texts_in
 from flowbook.persistence.directory.names import folder_names, quoted, unquoted
 from flowbook.persistence.directory.root import Root
 from flowbook.persistence.directory.summing import newest_flow_record
 from flowbook.persistence.directory.waiting import requests_in
 from flowbook.persistence.finding import DAMAGED
+from flowbook.persistence.undecoded import Undecoded, UndecodedLists
 
 FLOWS: Final = "flow"
 """The folder of the keys ``flow:…``."""
@@ -23,18 +25,30 @@ FLOWS: Final = "flow"
 _NOT_ITS_OWN: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 """Errors that would meet any other folder as well."""
 
+_Read = Callable[[Folder], tuple[Mapping[str, Any], Mapping[str, Any]]]
+
 _NEAR_NAMES: Final = 100
 _READ_AGAIN: Final = 100
 
 
 def records_of(root: Root, flow: str, kinds: Sequence[str] | None) -> FlowRecords:
     """Return the records of a flow, of these kinds or of all. Raises NotFound and Damaged."""
+    is_alone = kinds is not None and set(kinds) == {"flow"}
+    return _records_by(_alone if is_alone else _all, root, flow, kinds)
+
+
+def undecoded_records_of(root: Root, flow: str, kinds: Sequence[str] | None) -> FlowRecords:
+    """Return the same, each row to be decoded when it is asked for, where the run has been summed up."""
+    return _records_by(_undecoded, root, flow, kinds)
+
+
+def _records_by(read: _Read, root: Root, flow: str, kinds: Sequence[str] | None) -> FlowRecords:
     with root.reading() as directory:
         if directory is None:
             raise NotFound("run", flow)
         try:
             with root.key(directory, f"flow:{flow}") as folder:
-                rows, appended = _alone(folder) if kinds is not None and set(kinds) == {"flow"} else _all(folder)
+                rows, appended = read(folder)
         except FileNotFoundError:
             raise not_found(root, directory, flow) from None
         if not rows.get("flow"):
@@ -50,6 +64,22 @@ def _all(folder: Folder) -> tuple[dict[str, Any], dict[str, Any]]:
     if waiting:
         rows["request"] = {request: dict(row) for request, row in waiting.items()}
     return rows, contents.appended
+
+
+def _undecoded(folder: Folder) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return the same as `_all`, undecoded in a run that has been summed up."""
+    try:
+        found = texts_in(folder)
+    except FileNotFoundError:  # it has been summed up anew
+        found = None
+    if found is None:
+        return _all(folder)
+    base, rows, appended = found
+    where = folder.where
+    kept: dict[str, Any] = {kind: Undecoded(texts, where, kind) for kind, texts in rows.items()}
+    if waiting := requests_in(folder, base.answered):
+        kept["request"] = waiting
+    return kept, {kind: UndecodedLists(texts, where, kind) for kind, texts in appended.items()}
 
 
 def _alone(folder: Folder) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -12,28 +12,26 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 from flowbook.clock import Clock, SystemClock, to_text
-from flowbook.exceptions import Damaged, FlowOwned, NotFound, OwnershipLost
-from flowbook.persistence.backend import Backend, Claim, Fence, FlowRecords, FlowSummary, Query, Request
+from flowbook.exceptions import Damaged, FlowOwned, OwnershipLost
+from flowbook.persistence.backend import Backend, Claim, Fence, Request
 from flowbook.persistence.changes import Change, Put, Row
 from flowbook.persistence.options import Options
 from flowbook.persistence.owners import Owner, current_owner
 from flowbook.persistence.sql.batches import Batch, batches_of
 from flowbook.persistence.sql.database import Database, do_again
 from flowbook.persistence.sql.inspecting import OfDatabase
-from flowbook.persistence.sql.names import name_of, quoted
+from flowbook.persistence.sql.names import quoted
 from flowbook.persistence.sql.posting import Posting
-from flowbook.persistence.sql.queries import finding, loading, owner_of, records_of, summary_of
+from flowbook.persistence.sql.queries import owner_of
+from flowbook.persistence.sql.reading import ReadsDatabase
 from flowbook.persistence.sql.sqlite import SqliteDatabase
 from flowbook.persistence.sql.statements import Statements
-from flowbook.persistence.sql.tables import FLOWS
 from flowbook.persistence.texts import row_of, text_of
 
 _OF_DESTROYED = ""
-_NEAR_NAMES = 100
 _LAST_EPOCH = 2**63 - 1
 _SQLITE_VALUE_LIMIT_BYTES = 256 * 1024 * 1024  # three of them fit into a row
 
@@ -42,7 +40,7 @@ class _NoFlow(Exception):
     """There is no such flow to be destroyed."""
 
 
-class SqlBackend(OfDatabase, Backend):
+class SqlBackend(OfDatabase, ReadsDatabase, Backend):
     """The ten verbs on any `Database`.
 
     ``transactions`` counts the commits that were written; claims, renewals and the like are not counted.
@@ -58,7 +56,7 @@ class SqlBackend(OfDatabase, Backend):
         self._statements = database.statements
         self._clock = clock or SystemClock()
         self._counting = threading.Lock()
-        self._loads: dict[tuple[str, ...] | None, tuple[str, list[Any]]] = {}
+        self._loads = {}
 
     def open(self) -> None:
         """Make the database ready: a new one gets the schema, an older one the newest."""
@@ -71,33 +69,6 @@ class SqlBackend(OfDatabase, Backend):
     def upgrade(self) -> None:
         """Bring the schema of an older database up to date, in one transaction, as `open` does."""
         self._database.open()
-
-    def find(self, query: Query) -> Sequence[FlowSummary]:
-        """Return the summaries of the flows that match, newest first, equally old ones by id."""
-        return [summary_of(row, self.url) for row in self._database.read(*self._statements.once(finding(query)))]
-
-    def load(self, flow: str, kinds: Sequence[str] | None = None) -> FlowRecords:
-        """Return the newest committed records of a flow, by one query."""
-        text, values = self._loading(None if kinds is None else tuple(kinds))
-        claim = f"flow:{quoted(flow)}"
-        found = self._database.read(text, [claim if value is None else value for value in values])
-        records = records_of(flow, found, kinds, self.url)
-        if records is None:
-            raise self._not_found(flow)
-        return records
-
-    def _loading(self, kinds: tuple[str, ...] | None) -> tuple[str, list[Any]]:
-        """Return the text and values of `loading`, compiled once for the same kinds; None stands for the claim."""
-        if kinds not in self._loads:
-            self._loads[kinds] = self._statements.once(loading(kinds))
-        return self._loads[kinds]
-
-    def _not_found(self, flow: str) -> NotFound:
-        newest = select(FLOWS.c.claim).order_by(FLOWS.c.created_at.desc()).limit(_NEAR_NAMES)
-        known = [
-            name_of(claim).removeprefix("flow:") for (claim,) in self._database.read(*self._statements.once(newest))
-        ]
-        return NotFound("run", flow, known)
 
     def claim(self, key: str, owner: Owner, *, lease_s: float, take_over: bool = False) -> Claim:
         """Return a claim with a raised epoch, in one transaction for the fence and the owner."""

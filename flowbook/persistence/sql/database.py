@@ -129,22 +129,13 @@ class Database(Sender, ABC):
         """Make the schema, or bring it up to date, where that is needed."""
         cursor = self._sessions.current().cursor
         self._was_reached = True
-        if self.revision_seen_by(cursor) != REVISIONS[-1]:
+        if revision_seen_by(self, cursor) != REVISIONS[-1]:
             with self._engine.begin() as connection:  # the second look is under the lock of a writer
                 self.lock_schema(connection)
-                bring_up_to_date(connection, self.revision_seen_by(connection.connection.cursor()))
+                bring_up_to_date(connection, revision_seen_by(self, connection.connection.cursor()))
 
     def lock_schema(self, connection: Connection) -> None:
         """Keep others from altering the schema until the connection's transaction ends."""
-
-    def revision_seen_by(self, cursor: DBAPICursor) -> str | None:
-        """Return the schema's revision, or None in a new database. Raises NotALogbook and NewerSchema."""
-        tables = self.tables(cursor)
-        noted: Sequence[Any] = ()
-        if SCHEMA.name in tables:
-            cursor.execute(self.statements.revision)
-            noted = cursor.fetchall()
-        return revision_of(self.url, tables, [str(revision) for (revision,) in noted])
 
     def look(self, work: Callable[[DBAPICursor], _Result]) -> _Result | None:
         """Return what ``work`` reads, making and upgrading nothing; None where there is no database yet."""
@@ -277,3 +268,13 @@ class _Transaction(Generic[_Result]):
         except BaseException:
             self._sessions.roll_back(session)
             raise
+
+
+def revision_seen_by(database: Database, cursor: DBAPICursor) -> str | None:
+    """Return the schema's revision, or None in a new database. Raises NotALogbook and NewerSchema."""
+    tables = database.tables(cursor)
+    noted: Sequence[Any] = ()
+    if SCHEMA.name in tables:
+        cursor.execute(database.statements.revision)
+        noted = cursor.fetchall()
+    return revision_of(database.url, tables, [str(revision) for (revision,) in noted])

@@ -7,6 +7,7 @@ import shlex
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from flowbook.exceptions import NewerSchema, NotALogbook
 from flowbook.persistence.backend import FlowSummary, Query
 from flowbook.persistence.finding import DAMAGED
 from flowbook.persistence.inspection import Finding, Inspectable, Level, SchemaVersions
-from flowbook.persistence.sql.database import Database
+from flowbook.persistence.sql.database import Database, revision_seen_by
 from flowbook.persistence.sql.names import unquoted
 from flowbook.persistence.sql.queries import UNREADABLE, finding, summary_of
 from flowbook.persistence.sql.schema import script_of_upgrade
@@ -47,7 +48,7 @@ class OfDatabase:
 
     def schema_versions(self) -> SchemaVersions:
         """Return the revision of the database, and the newest that is known here; nothing is upgraded."""
-        return SchemaVersions(self._database.look(self._database.revision_seen_by), REVISIONS[-1])
+        return SchemaVersions(self._database.look(partial(revision_seen_by, self._database)), REVISIONS[-1])
 
     def upgrade_script(self) -> str:
         """Return the SQL that upgrading would run; nothing when there is nothing to do."""
@@ -66,7 +67,7 @@ class OfDatabase:
     def _now_and_runs(self, cursor: DBAPICursor) -> tuple[float | None, Sequence[FlowSummary]]:
         now = self._database.now(cursor)
         with suppress(NewerSchema, NotALogbook):  # which looking at the schema tells
-            if self._database.revision_seen_by(cursor) == REVISIONS[-1]:
+            if revision_seen_by(self._database, cursor) == REVISIONS[-1]:
                 cursor.execute(*self._statements.once(finding(Query())))
                 return now, [summary_of(row, self._database.url) for row in cursor.fetchall()]
         return now, ()

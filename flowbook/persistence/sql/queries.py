@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
@@ -24,16 +24,18 @@ from sqlalchemy import (
 
 from flowbook.exceptions import Damaged
 from flowbook.persistence.backend import FlowRecords, FlowSummary, Query
+from flowbook.persistence.changes import Row
 from flowbook.persistence.finding import DAMAGED
 from flowbook.persistence.owners import Owner
 from flowbook.persistence.sql.names import name_of, quoted
 from flowbook.persistence.sql.tables import APPENDED, CLAIMS, FLOWS, RECORDS, REQUESTS
 from flowbook.persistence.texts import row_of, rows_of
+from flowbook.persistence.undecoded import Undecoded, UndecodedLists
 
 UNREADABLE: Final = Owner("unreadable", "", "", 0, 0, 0)
 """Stands in a summary for an owner that cannot be read, and may live."""
 
-_KEPT, _APPENDED = 0, 1
+_IN_RECORDS, _IN_APPENDED = 0, 1
 
 
 def finding(query: Query) -> Select[Any]:
@@ -113,10 +115,10 @@ def loading(kinds: Sequence[str] | None) -> CompoundSelect[Any]:
     Its parameter ``the_claim`` is left open. Asks for the ``flow`` record in any case: without it there is no flow.
     """
     # mypy knows no type for a literal column, so Any.
-    kept: Any = select(literal_column(str(_KEPT)), literal_column("0"), *_columns(RECORDS))
-    appended: Any = select(literal_column(str(_APPENDED)), APPENDED.c.id, *_columns(APPENDED))
+    kept: Any = select(literal_column(str(_IN_RECORDS)), literal_column("0"), *_columns(RECORDS))
+    appended: Any = select(literal_column(str(_IN_APPENDED)), APPENDED.c.id, *_columns(APPENDED))
     posted: Any = select(
-        literal_column(str(_KEPT)),
+        literal_column(str(_IN_RECORDS)),
         literal_column("0"),
         literal_column("'request'"),
         cast(REQUESTS.c.id, Text),
@@ -143,29 +145,65 @@ def records_of(flow: str, found: list[Any], kinds: Sequence[str] | None, url: st
     """Return a flow's records from the rows that `loading` found, or None when there is no such flow."""
     rows: dict[str, dict[str, dict[str, Any]]] = {}
     appended: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    kept = [row for row in found if row[0] == _KEPT]
-    for kind, key, row in _read(kept, flow, url):
+    for kind, key, row in _decoded(_kept(found), flow, url):
         rows.setdefault(kind, {})[key] = row
-    in_order = sorted([row for row in found if row[0] == _APPENDED], key=itemgetter(1))
-    for kind, key, row in _read(in_order, flow, url):
+    for kind, key, row in _decoded(_appended(found), flow, url):
         appended.setdefault(kind, {}).setdefault(key, []).append(row)
+    return _records(flow, rows, appended, kinds)
+
+
+def undecoded_records_of(flow: str, found: list[Any], kinds: Sequence[str] | None, url: str) -> FlowRecords | None:
+    """Return the same as `records_of`, each row to be decoded when it is asked for."""
+    rows: dict[str, dict[str, Any]] = {}
+    appended: dict[str, dict[str, list[Any]]] = {}
+    for kind, key, text in _named(_kept(found), flow, url):
+        rows.setdefault(kind, {})[key] = text
+    for kind, key, text in _named(_appended(found), flow, url):
+        appended.setdefault(kind, {}).setdefault(key, []).append(text)
+    return _records(
+        flow,
+        {kind: Undecoded(texts, url, kind) for kind, texts in rows.items()},
+        {kind: UndecodedLists(texts, url, kind) for kind, texts in appended.items()},
+        kinds,
+    )
+
+
+def _records(
+    flow: str,
+    rows: Mapping[str, Mapping[str, dict[str, Any]]],
+    appended: Mapping[str, Mapping[str, Sequence[Row]]],
+    kinds: Sequence[str] | None,
+) -> FlowRecords | None:
     if "flow" not in rows:
         return None
     if kinds is not None and "flow" not in kinds:
-        del rows["flow"]
+        rows = {kind: of_kind for kind, of_kind in rows.items() if kind != "flow"}
     return FlowRecords(flow, rows, appended)
 
 
-def _read(found: Sequence[Any], flow: str, url: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def _kept(found: Sequence[Any]) -> Sequence[Any]:
+    return [row for row in found if row[0] == _IN_RECORDS]
+
+
+def _appended(found: Sequence[Any]) -> Sequence[Any]:
+    return sorted([row for row in found if row[0] == _IN_APPENDED], key=itemgetter(1))
+
+
+def _decoded(found: Sequence[Any], flow: str, url: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield kind, key and record of each row. Raises Damaged."""
+    rows = rows_of([row[-1] for row in found])
+    for (kind, key, text), row in zip(_named(found, flow, url), rows, strict=True):
+        yield kind, key, row_of(text, url, kind, key) if row is None else row
+
+
+def _named(found: Iterable[Any], flow: str, url: str) -> Iterator[tuple[str, str, Any]]:
+    """Yield kind, key and text of each row. Raises Damaged."""
     names: dict[str, str] = {}
-    texts = [row[-1] for row in found]
-    for (_, _, kind, key, data), row in zip(found, rows_of(texts), strict=True):
+    for _, _, kind, key, text in found:
         try:
             name = names.get(kind)
             if name is None:
                 name = names[kind] = name_of(kind)
-            key = name_of(key)
+            yield name, key if type(key) is str and key.isalnum() else name_of(key), text
         except (AttributeError, TypeError, ValueError) as error:
             raise Damaged(url, f"{kind} {key!r} of run {flow!r}: its name is not readable: {error}") from error
-        yield name, key, row_of(data, url, name, key) if row is None else row

@@ -28,7 +28,7 @@ from flowbook.exceptions import (
 from flowbook.persistence.inspection import Finding
 from flowbook.persistence.options import Options
 from flowbook.persistence.owners import LivenessFile, Owner
-from flowbook.persistence.sql.database import Database
+from flowbook.persistence.sql.database import Database, revision_seen_by
 from flowbook.persistence.sql.inspecting import of_content, of_files
 
 _Result = TypeVar("_Result")
@@ -133,7 +133,7 @@ class SqliteDatabase(Database):
 
     def _choose_journal(self) -> None:
         """Set the journal mode of a new file, or the one that was asked for; a file keeps it."""
-        is_new = self.revision_seen_by(self._sessions.current().cursor) is None
+        is_new = revision_seen_by(self, self._sessions.current().cursor) is None
         wanted = ("wal" if is_new else "") if self._journal == _AS_IT_IS else self._journal
         cursor = self._sessions.current().cursor
         cursor.execute("PRAGMA journal_mode")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from flowbook import Task, current
+from flowbook.engines.context import Outcome
 from flowbook.secrets import Secret
 from flowbook.testing.executor_tasks import Say, note, noted, wait_until
 
@@ -20,6 +21,15 @@ class Holding:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
+
+
+def set_variable(name: str, value: str) -> None:
+    os.environ[name] = value
+
+
+def execute(said: Say) -> Outcome:
+    """Call a task without an engine, as an executor calls an attempt."""
+    return Outcome(said.execute())
 
 
 def _refuse() -> OneWay:
@@ -105,9 +115,10 @@ class ForkAndDie(Say):
 class WaitWithPid(Say):
     """Notes its process, then waits for the gate."""
 
-    def execute(self) -> None:
+    def execute(self) -> int:
         note(self.folder, str(os.getpid()))
         wait_until(lambda: (self.folder / "gate").exists())
+        return os.getpid()
 
 
 class Reveal(Task):
@@ -131,3 +142,41 @@ class UseProcesses(Task):
     def execute(self) -> int:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             return pool.apply(sum, ([1, 2, 3],))
+
+
+class Call(Task):
+    """Returns what a function gives."""
+
+    def __init__(self, name: str, function: Any, **options: Any) -> None:
+        super().__init__(name, **options)
+        self.function = function
+
+    def execute(self) -> Any:
+        return self.function()
+
+
+class TellLast(Task):
+    """Tells several words, the last of them at its end."""
+
+    def execute(self) -> None:
+        for tenth in range(10):
+            current().update_progress(tenth / 10)
+        current().annotate(word=self.name)
+        current().update_progress(1.0)
+
+
+class Hang(Task):
+    """Does not come to an end, unless its process does."""
+
+    timeout = 1.0
+
+    def execute(self) -> None:
+        threading.Event().wait(300)
+
+
+class HangAndTell(Task):
+    """Tells that it runs, and does not come to an end, unless its process does."""
+
+    def execute(self) -> None:
+        current().update_progress(0.5)
+        threading.Event().wait(300)
