@@ -101,8 +101,9 @@ class Attempts:
             undoes_nothing = reverts and self._storage.never_called(start.node)
             return Outcome() if undoes_nothing else Outcome(failure=Failure.from_exception(error))
         timeout = atom.timeout if atom.limits_time and start.direction is Direction.EXECUTE else None
-        name, about = atom.name, (start.direction, start.round, start.attempt)
-        context = self._contexts[start] = Context(self._storage.run_id, name, *about, report, timeout)
+        context = self._contexts[start] = Context(
+            self._storage.run_id, atom.name, start.direction, start.round, start.attempt, report, timeout
+        )
         if isinstance(atom, Retry):  # it decides, and is quick: here and now
             return attempt(atom, arguments, context, self._clock)
         return executor.submit(attempt if timeout is None else limited_attempt, atom, arguments, context, self._clock)
