@@ -174,6 +174,7 @@ def _reading() -> Iterator[tuple[str, ...]]:
         yield from (("show", run), ("show", run, "--json"), ("show", run, "keep"), ("show", run, "keep", "--json"))
         yield ("export", run, "--out", f"{run}.jsonl")
     yield from (("show", "bad", "fail"), ("show", "bad", "fail", "--json"), ("watch", "bad"), ("suspend", "bad"))
+    yield "cancel", "bad"
     yield from (("graph", "bad", "--format", how) for how in ("text", "svg", "json"))
     yield from (("list",), ("list", "--json"), ("doctor",), ("doctor", "--json"))
     yield from (("backend", "upgrade"), ("backend", "upgrade", "--print-sql"), ("plugins",), ("explain", "FB306"))
