@@ -50,7 +50,8 @@ class Attempts:
 
     def take(self, start: Start) -> bool:
         """Let go of an attempt that ended; return whether it was in flight."""
-        self._contexts.pop(start, None)
+        if self._contexts:
+            self._contexts.pop(start, None)
         return self._handed.pop(start, None) is not None
 
     def running(self) -> list[Start]:
@@ -101,9 +102,11 @@ class Attempts:
             undoes_nothing = reverts and self._storage.never_called(start.node)
             return Outcome() if undoes_nothing else Outcome(failure=Failure.from_exception(error))
         timeout = atom.timeout if atom.limits_time and start.direction is Direction.EXECUTE else None
-        context = self._contexts[start] = Context(
-            self._storage.run_id, atom.name, start.direction, start.round, start.attempt, report, timeout
-        )
+        context = Context(self._storage.run_id, atom.name, start.direction, start.round, start.attempt, report, timeout)
         if isinstance(atom, Retry):  # it decides, and is quick: here and now
             return attempt(atom, arguments, context, self._clock)
-        return executor.submit(attempt if timeout is None else limited_attempt, atom, arguments, context, self._clock)
+        call = attempt if timeout is None else limited_attempt
+        handed = executor.submit(call, atom, arguments, context, self._clock)
+        if not isinstance(handed, Outcome):
+            self._contexts[start] = context
+        return handed

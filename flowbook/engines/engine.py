@@ -204,9 +204,10 @@ class Engine(Awaited):
         while True:
             run.listening = bool(self._teller)
             decision = step(run, messages)
-            self.storage.commit(decision.changes + self._answered)
-            self._answered = []
-            self._teller.tell(decision.endings, run.now, run.metadata)
+            self.storage.commit([*decision.changes, *self._answered] if self._answered else decision.changes)
+            self._answered.clear()
+            if decision.endings:
+                self._teller.tell(decision.endings, run.now, run.metadata)
             if decision.ask is not None:
                 messages = [answer(self.storage, decision.ask, self._clock.now())]
                 continue
@@ -214,7 +215,8 @@ class Engine(Awaited):
                 wish = self._timers.cancel if self._inbox.take_cancel() else self._suspension
                 messages = [wish(decision.starts)]
                 continue
-            self._teller.tell(decision.startings, run.now)
+            if decision.startings:
+                self._teller.tell(decision.startings, run.now)
             starts += decision.starts
             if not decision.goes_on:
                 return starts

@@ -84,7 +84,7 @@ def ending_wave(run: Run, node: int) -> int:
 
     Nothing behind it then looks as if it had been ready before.
     """
-    scope = reverting_scope(run, node)
+    scope = reverting_scope(run, node) if run.reverting else None
     if scope is not None:
         run.wave_of[node] = max(run.wave_of[node], run.reverting[scope].wave)
     return run.wave_of[node]
@@ -99,8 +99,9 @@ def enqueue(run: Run, nodes: list[int]) -> None:
         asked = {node for node in nodes if run.state[node] is AtomState.PENDING and voters(run, node)}
         run.asks.extend(Ask(node, DECIDE, run.wave_of[node] - 1) for node in by_priority(run, sorted(asked)))
         nodes = [node for node in nodes if node not in asked]
-    for node in by_priority(run, nodes):
-        queue(run, node)
+    nodes = by_priority(run, nodes)
+    run.queue.extend(nodes)
+    run.queued.update(nodes)
 
 
 def voters(run: Run, node: int) -> list[Vote]:

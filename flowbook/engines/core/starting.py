@@ -23,7 +23,7 @@ def fill_slots(run: Run, decision: Decision, *, may_begin_rounds: bool) -> None:
         if node not in run.queued:  # not meant any more
             run.queue.popleft()
             continue
-        if selection.awaits_round(run, node):
+        if run.reverting and selection.awaits_round(run, node):
             if not may_begin_rounds:
                 decision.goes_on = True
                 return
