@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from flowbook.atoms.retry import HISTORY, Retry
 from flowbook.engines.checking import checked
@@ -30,6 +30,9 @@ from flowbook.states import EXECUTE, Direction, FlowState
 
 CURRENT = ("flow", "plan", "input", "injected", "atom", "history", "request")
 """The kinds of records that an engine enters a run with."""
+
+NOTHING: Final = Inline(None, codec.encode(None))
+"""The handle of what most atoms give; nobody writes to it."""
 
 VALUES = ("result", "failure", "hook_failure", "revert_result", "revert_failure")
 """The fields of an atom's record that hold values."""
@@ -151,6 +154,8 @@ class Storage(Results):
         return Ended(start, at, failure=self.encode(failure, "failure"), began_at=began_at)
 
     def _encoded(self, node: int, value: object) -> Inline:
+        if value is None:
+            return NOTHING
         if self.backend.keeps_references:
             return Inline(value)
         return self.encode(value, f"result of {self.plan.names[node]!r}")

@@ -200,14 +200,15 @@ class Run:
         result = self.result[node]
         if result is not None:
             row["result"] = result
-        if node in self.round:
-            row["round"] = self.round[node]
-        if node in self.revert_attempt:
-            row["revert_attempt"] = self.revert_attempt[node]
-        if node in self.absent:
-            row["absent"] = sorted(self.absent[node], key=str)
-        if node in self.ignored_by:
-            row["ignored_by"] = self.plan.names[self.ignored_by[node]]
+        if self.round or self.revert_attempt or self.absent or self.ignored_by:
+            if node in self.round:
+                row["round"] = self.round[node]
+            if node in self.revert_attempt:
+                row["revert_attempt"] = self.revert_attempt[node]
+            if node in self.absent:
+                row["absent"] = sorted(self.absent[node], key=str)
+            if node in self.ignored_by:
+                row["ignored_by"] = self.plan.names[self.ignored_by[node]]
         if state in UNFINISHED_ATOMS:
             row["owner"] = self.left_by.get(node, self.owner)
         if self.failure or self.reverting or self.metadata:  # the other rare ones come only after a failure
