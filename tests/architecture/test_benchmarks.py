@@ -31,7 +31,7 @@ def test_a_goal_is_met_missed_or_not_measured(bench: Any) -> None:
     found = {
         "run chain": {
             "flowbook": measured("flowbook", 10, [{"seconds": 1.0, "cpu_s": 1.0}] * 3),
-            "dask.get": measured("dask.get", 10, [{"seconds": 2.0, "cpu_s": 2.0}] * 3),
+            "dask.get of tuples": measured("dask.get of tuples", 10, [{"seconds": 2.0, "cpu_s": 2.0}] * 3),
         },
         "threads fan": {
             "flowbook": measured("flowbook", 10, [{"seconds": 10.0, "cpu_s": 1.0}] * 3),

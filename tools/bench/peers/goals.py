@@ -78,8 +78,8 @@ def _in_memory(found: Found) -> Sequence[Goal]:
     return [
         _times(found, "run chain", DASK, 1.5, "memory, chain of 10,000, against dask.get"),
         _times(found, "run fan", DASK, 1.0, "memory, fan of 10,000, against dask.get"),
-        _times(found, "run layers", DASK, 4.0, "memory, layered DAG of 10,000 that hands on values, against dask.get"),
-        _times(found, "run layers", DASK, 4.0, "the same DAG by order only, against dask.get", BY_ORDER),
+        _times(found, "run layers", DASK, 4.0, "memory, DAG of 10,000 in layers of 100, against dask.get"),
+        _times(found, "run wide layers", DASK, 4.0, "memory, DAG of 10,000 in layers of 1,000, against dask.get"),
         _times(found, "whole chain", TASKFLOW, 500, "memory, chain of 1,000 with its compile, against TaskFlow"),
         _times(found, "threads fan", BARE, 0.25, "memory, fan of 10,000 on 8 threads, of a bare pool"),
         _times(found, "threads fan", PARSL, 1.0, "memory, fan of 10,000 on 8 threads, against parsl"),
@@ -89,11 +89,14 @@ def _in_memory(found: Found) -> Sequence[Goal]:
 def _compiling(found: Found) -> Sequence[Goal]:
     return [
         _within(found, "compile chain", 0.15, "compile, chain of 10,000"),
-        _within(found, "compile layers", 0.15, "compile, layered DAG of 10,000 that hands on values"),
-        _within(found, "compile layers", 0.15, "the same DAG by order only", BY_ORDER),
+        _within(found, "compile layers", 0.15, "compile, DAG of 10,000 in layers of 100"),
+        _within(found, "compile wide layers", 0.15, "compile, DAG of 10,000 in layers of 1,000"),
+        _within(found, "compile layers", 0.15, "compile, DAG of 10,000 in layers of 100, by order only", BY_ORDER),
         _within(found, "compile long chain", 2.0, "compile, chain of 100,000"),
-        _within(found, "compile large layers", 3.0, "compile, layered DAG of 100,000 that hands on values"),
-        _within(found, "compile large layers", 3.0, "the same DAG by order only", BY_ORDER),
+        _within(found, "compile large layers", 3.0, "compile, DAG of 100,000 in layers of 100"),
+        _within(
+            found, "compile large layers", 3.0, "compile, DAG of 100,000 in layers of 100, by order only", BY_ORDER
+        ),
     ]
 
 

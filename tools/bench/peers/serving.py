@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+_ROUND_TAKES_AT_LEAST_S = 0.2
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -42,6 +44,17 @@ def timed() -> Iterator[Figures]:
     figures["seconds"], figures["cpu_s"] = time.perf_counter() - began, time.process_time() - cpu
 
 
+def _measured(case: Case, asked: Asked) -> Figures:
+    """Return the figures of a round; what ends sooner is done again and again, and the median time counts.
+
+    A short one alone would tell how soon a process that has waited for the others is at full speed.
+    """
+    found = [case(asked)]
+    while sum(figures["seconds"] for figures in found) < _ROUND_TAKES_AT_LEAST_S:
+        found.append(case(asked))
+    return sorted(found, key=lambda figures: figures["seconds"])[len(found) // 2]
+
+
 def serve(cases: Mapping[str, Case]) -> None:
     """Answer requests until there are no more; a case that raises is answered with its error."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -49,7 +62,7 @@ def serve(cases: Mapping[str, Case]) -> None:
     for line in sys.stdin:
         asked = Asked(**json.loads(line))
         try:
-            answer: object = cases[asked.case](asked)
+            answer: object = _measured(cases[asked.case], asked)
         except Exception as error:
             traceback.print_exc()
             answer = {"error": f"{type(error).__name__}: {error}"}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from functools import partial
 
-_LAYER = 100
 _FROM_EACH = 3
 
 
@@ -18,14 +19,19 @@ def fan(atoms: int) -> list[list[int]]:
     return [[] for _ in range(atoms)]
 
 
-def layers(atoms: int) -> list[list[int]]:
-    """Return layers of 100 atoms: each atom comes after three of the layer before it, the same ones every time."""
+def layers(width: int, atoms: int) -> list[list[int]]:
+    """Return layers of ``width``: each atom comes after three of the layer before it, the same ones every time."""
     chance = random.Random(1)
     after: list[list[int]] = []
     for number in range(atoms):
-        start = number // _LAYER * _LAYER
-        after.append(chance.sample(range(start - _LAYER, start), _FROM_EACH) if start else [])
+        start = number // width * width
+        after.append(chance.sample(range(start - width, start), _FROM_EACH) if start else [])
     return after
 
 
-SHAPES = {"chain": chain, "fan": fan, "layers": layers}
+SHAPES: dict[str, Callable[[int], list[list[int]]]] = {
+    "chain": chain,
+    "fan": fan,
+    "layers": partial(layers, 100),
+    "wide layers": partial(layers, 1_000),
+}

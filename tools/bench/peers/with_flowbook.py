@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
@@ -41,11 +42,11 @@ def fan(atoms: int) -> Flow:
     return UnorderedFlow("fan").add(*[NoOp(f"t{i}") for i in range(atoms)])
 
 
-def layers(atoms: int) -> Flow:
+def layers(shape: str, atoms: int) -> Flow:
     """Return layers of atoms that take what three others gave."""
     tasks = [
         Takes(f"t{i}", provides=f"v{i}", requires=[f"v{j}" for j in after])
-        for i, after in enumerate(SHAPES["layers"](atoms))
+        for i, after in enumerate(SHAPES[shape](atoms))
     ]
     return GraphFlow("layers").add(*tasks)
 
@@ -60,7 +61,13 @@ def linked(atoms: int) -> Flow:
     return flow
 
 
-FLOWS = {"chain": chain, "fan": fan, "layers": layers, "linked layers": linked}
+FLOWS: dict[str, Callable[[int], Flow]] = {
+    "chain": chain,
+    "fan": fan,
+    "layers": partial(layers, "layers"),
+    "wide layers": partial(layers, "wide layers"),
+    "linked layers": linked,
+}
 
 
 def compiling(shape: str, asked: Asked) -> Figures:
