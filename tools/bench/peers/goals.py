@@ -35,6 +35,14 @@ def judged(found: Found) -> list[Goal]:
     return [*_in_memory(found), *_compiling(found), *_durable(found), *_resuming(found)]
 
 
+def goal(says: str, bound: str, value: Callable[[], tuple[str, bool]]) -> Goal:
+    """Return a goal with what ``value`` measured and whether that is within the bound; it may raise NotMeasured."""
+    try:
+        return Goal(says, bound, *value())
+    except NotMeasured as error:
+        return Goal(says, bound, f"not measured: {error}", None)
+
+
 def speed(found: Found, key: str, of: str, against: str) -> float:
     """Return how many times as quick one side is as another: the median of the rounds, each with its neighbour."""
     ours, theirs = _side(found, key, of).each("seconds"), _side(found, key, against).each("seconds")
@@ -50,19 +58,12 @@ def _side(found: Found, key: str, label: str) -> Measured:
     return measured
 
 
-def _goal(says: str, bound: str, value: Callable[[], tuple[str, bool]]) -> Goal:
-    try:
-        return Goal(says, bound, *value())
-    except NotMeasured as error:
-        return Goal(says, bound, f"not measured: {error}", None)
-
-
 def _times(found: Found, key: str, against: str, least: float, says: str, of: str = OURS) -> Goal:
     def value() -> tuple[str, bool]:
         times = speed(found, key, of, against)
         return f"{_short(times)} x", times >= least
 
-    return _goal(says, f"at least {least:g} x", value)
+    return goal(says, f"at least {least:g} x", value)
 
 
 def _within(found: Found, key: str, most_s: float, says: str, of: str = OURS) -> Goal:
@@ -71,7 +72,7 @@ def _within(found: Found, key: str, most_s: float, says: str, of: str = OURS) ->
         seconds = median(figures["seconds"] for figures in measured.rounds)
         return f"{seconds:.3f} s", seconds <= most_s
 
-    return _goal(says, f"at most {most_s:g} s", value)
+    return goal(says, f"at most {most_s:g} s", value)
 
 
 def _in_memory(found: Found) -> Sequence[Goal]:
@@ -124,7 +125,7 @@ def _of_bare(found: Found, storage: str, least: float) -> Goal:
         return said, share >= least if rate <= _QUICK_STORAGE_PER_S else added_us <= _OWN_CPU_AT_MOST_US
 
     quick = f"{_OWN_CPU_AT_MOST_US:g} us more CPU where that makes over {_QUICK_STORAGE_PER_S:,}/s"
-    return _goal(f"durable chain on {DURABLE[storage]}, of bare", f"at least {least:g}, or {quick}", value)
+    return goal(f"durable chain on {DURABLE[storage]}, of bare", f"at least {least:g}, or {quick}", value)
 
 
 def _resuming(found: Found) -> Sequence[Goal]:

@@ -20,6 +20,11 @@ def goals_table(goals: Sequence[Goal]) -> str:
     return _table(("goal", "bound", "measured", ""), [(g.says, g.bound, g.measured, _MET[g.met]) for g in goals])
 
 
+def goals_part(goals: Sequence[Goal], facts: Mapping[str, str]) -> str:
+    """Return goals with what was measured, and beneath them what it was measured on."""
+    return f"{goals_table(goals)}\nMeasured on: {', '.join(f'{what} {is_}' for what, is_ in facts.items())}.\n"
+
+
 def figures_table(found: Found) -> str:
     """Return the medians of all sides of all comparisons."""
     header = ("what", "side", "atoms", "atoms/s", "us an atom", "us of CPU", "of flowbook", "commits an atom", "bytes")
