@@ -120,7 +120,7 @@ def test_an_atom_of_a_large_flow_may_cost_a_little_more(bench: Any, took: float,
     scale = bench("scale")
     other = {("run", 10): [9.0, 1.0], ("run", 100): [10.0]}
     cases = [scale.Case("memory", "chain", other), scale.Case("memory", "fan", {**other, ("run", 100): [100 * took]})]
-    whats = ("revert", "resume", "both", "compile", "enter", "load")
+    whats = ("revert", "resume", "both", "compile", "enter")
     for case in cases:
         case.seconds.update({(what, count): [1.0] for what in whats for count in (10, 100)})
     run, *_ = scale.judged(cases, {}, 10, 100)

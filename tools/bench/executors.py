@@ -22,7 +22,6 @@ from functools import partial
 from pathlib import Path
 
 import page
-from distributed import Client, LocalCluster, as_completed
 from page import Goal, NotMeasured, goal
 
 from flowbook import Notice, Task, UnorderedFlow, engines
@@ -108,6 +107,8 @@ def ours_on_dask(atoms: int, steps: int, workers: int) -> float:
 
 def bare_dask(atoms: int, steps: int, workers: int) -> float:
     """Return the seconds from the first result of `Client.map` to the last, on a cluster like ours."""
+    from distributed import Client, LocalCluster, as_completed  # processes that are spawned would import it first
+
     options = {"threads_per_worker": 1, "dashboard_address": ":0", "memory_limit": 0}
     with LocalCluster(n_workers=workers, **options) as cluster, Client(cluster) as client:
         results = as_completed(client.map(compute, [steps] * atoms, pure=False), with_results=True)

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).with_name("peers")))  # goals are judged and written as those of the comparison
+import judging
 import machine
-import writing
-from goals import Goal, NotMeasured, goal
+from judging import Goal, NotMeasured, goal
 
 __all__ = ["Goal", "NotMeasured", "add_write", "folder", "goal", "write", "write_goals"]
 
@@ -31,7 +31,7 @@ def write(name: str, text: str) -> None:
 
 def write_goals(name: str, goals: Sequence[Goal]) -> None:
     """Write a part of the page: goals with what was measured, and on which machine."""
-    write(name, writing.goals_part(goals, machine.facts()))
+    write(name, judging.goals_part(goals, machine.facts()))
 
 
 def folder() -> tempfile.TemporaryDirectory[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 from comparisons import ABSURD, BARE, BY_ORDER, DASK, DBOS, DURABLE, FAN, OURS, PARSL, TASKFLOW
+from judging import Goal, NotMeasured, goal
 from measuring import Measured
 
 Found = Mapping[str, Mapping[str, Measured]]
@@ -16,31 +16,9 @@ _QUICK_STORAGE_PER_S = 5_000
 _OWN_CPU_AT_MOST_US = 100.0
 
 
-class NotMeasured(Exception):
-    """A side that the goal speaks of was not measured."""
-
-
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """A sentence about figures, the bound, and the measured value; ``met`` is None when there is none."""
-
-    says: str
-    bound: str
-    measured: str
-    met: bool | None
-
-
 def judged(found: Found) -> list[Goal]:
     """Return all goals with what was measured."""
     return [*_in_memory(found), *_compiling(found), *_durable(found), *_resuming(found)]
-
-
-def goal(says: str, bound: str, value: Callable[[], tuple[str, bool]]) -> Goal:
-    """Return a goal with what ``value`` measured and whether that is within the bound; it may raise NotMeasured."""
-    try:
-        return Goal(says, bound, *value())
-    except NotMeasured as error:
-        return Goal(says, bound, f"not measured: {error}", None)
 
 
 def speed(found: Found, key: str, of: str, against: str) -> float:
