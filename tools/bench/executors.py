@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from distributed import Client, LocalCluster, as_completed
+import page
+from page import Goal, NotMeasured, goal
 
 from flowbook import Notice, Task, UnorderedFlow, engines
 
@@ -106,6 +107,8 @@ def ours_on_dask(atoms: int, steps: int, workers: int) -> float:
 
 def bare_dask(atoms: int, steps: int, workers: int) -> float:
     """Return the seconds from the first result of `Client.map` to the last, on a cluster like ours."""
+    from distributed import Client, LocalCluster, as_completed  # processes that are spawned would import it first
+
     options = {"threads_per_worker": 1, "dashboard_address": ":0", "memory_limit": 0}
     with LocalCluster(n_workers=workers, **options) as cluster, Client(cluster) as client:
         results = as_completed(client.map(compute, [steps] * atoms, pure=False), with_results=True)
@@ -156,6 +159,10 @@ class Case:
         return statistics.median(self.seconds)
 
 
+DASK = "dask"
+BARE_DASK = "bare dask (Client.map)"
+
+
 def cases() -> list[Case]:
     """Return what is measured of computing."""
     return [
@@ -164,9 +171,13 @@ def cases() -> list[Case]:
         Case("bare processes, forked", partial(bare, _forking)),
         Case("threads", partial(ours, "threads"), "bare threads"),
         Case("bare threads", partial(bare, ThreadPoolExecutor)),
-        Case("dask", ours_on_dask, "bare dask (Client.map)"),
-        Case("bare dask (Client.map)", bare_dask),
+        *cases_of_dask(),
     ]
+
+
+def cases_of_dask() -> list[Case]:
+    """Return what is measured of functions that do nothing: what dask adds is more than they take."""
+    return [Case(DASK, ours_on_dask, BARE_DASK), Case(BARE_DASK, bare_dask)]
 
 
 def cases_of_waiting() -> list[Case]:
@@ -178,43 +189,121 @@ def cases_of_waiting() -> list[Case]:
     ]
 
 
-def measure(cases: list[Case], rounds: int, *asked: float) -> dict[str, dict[str, float]]:
-    """Measure cases in turn, and return the medians, and what part of the rate of bare ones they reach."""
-    for _ in range(rounds):
-        for case in cases:
-            case.seconds.append(case.measure(*asked))
-    medians = {case.name: case.median for case in cases}
-    return {"seconds": medians, "of_bare": {c.name: medians[c.against] / c.median for c in cases if c.against}}
+@dataclass
+class Series:
+    """Cases that are measured in turn, and what their functions do."""
+
+    title: str
+    cases: list[Case]
+
+    def measure(self, rounds: int, *asked: float) -> None:
+        """Measure all of them so many times."""
+        for _ in range(rounds):
+            for case in self.cases:
+                case.seconds.append(case.measure(*asked))
+
+    def case(self, name: str) -> Case:
+        """Return a case by its name. Raises NotMeasured."""
+        for case in self.cases:
+            if case.name == name and case.seconds:
+                return case
+        raise NotMeasured("left out")
+
+    def of_bare(self, name: str) -> float:
+        """Return what part of the rate of its bare one a case reaches, the median of the rounds. Raises NotMeasured."""
+        own = self.case(name)
+        bare = self.case(own.against)
+        return statistics.median(their / our for our, their in zip(own.seconds, bare.seconds, strict=True))
+
+    def figures(self) -> dict[str, dict[str, float]]:
+        """Return the medians of seconds, and what part of the rate of bare ones is reached where both were measured."""
+        names = {case.name for case in self.cases}
+        medians = {case.name: case.median for case in self.cases}
+        ratios = {case.name: self.of_bare(case.name) for case in self.cases if case.against in names}
+        return {"seconds": medians, "of_bare": ratios}
 
 
-def _print(title: str, measured: dict[str, dict[str, float]]) -> None:
-    print(f"{title}\n\n{'':26} {'seconds':>8} {'of bare':>8}")
-    for name, seconds in measured["seconds"].items():
-        ratio = measured["of_bare"].get(name)
+def judged(computing: Series, no_ops: Series, waits: Series) -> list[Goal]:
+    """Return the goals with what was measured."""
+    return [
+        _of_bare(computing, "processes", 0.9, "a bare ProcessPoolExecutor that spawns as well"),
+        _within(waits, "async", 3.0, "memory"),
+        _within(waits, "async, SQLite", 3.0, "SQLite"),
+        _of_bare(computing, DASK, 0.7, "a bare Client.map"),
+        _of_bare(no_ops, DASK, 0.7, "a bare Client.map"),
+    ]
+
+
+def _of_bare(series: Series, name: str, least: float, bare: str) -> Goal:
+    def value() -> tuple[str, bool]:
+        ratio = series.of_bare(name)
+        return f"{ratio:.2f}", ratio >= least
+
+    return goal(f"{name}: {series.title}, of {bare}", f"at least {least:g}", value)
+
+
+def _within(series: Series, name: str, most_s: float, where: str) -> Goal:
+    def value() -> tuple[str, bool]:
+        seconds = series.case(name).median
+        return f"{seconds:.2f} s", seconds < most_s
+
+    return goal(f"async: {series.title}, {where}", f"less than {most_s:g} s", value)
+
+
+def _print(series: Series) -> None:
+    figures = series.figures()
+    print(f"{series.title}\n\n{'':26} {'seconds':>8} {'of bare':>8}")
+    for name, seconds in figures["seconds"].items():
+        ratio = figures["of_bare"].get(name)
         print(f"{name:26} {seconds:8.3f} {'' if ratio is None else f'{ratio:.2f}':>8}")
+    print()
 
 
-def main() -> None:
-    """Measure, and print tables (or, with --json, the figures)."""
+def options() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--atoms", type=int, default=200)
-    parser.add_argument("--milliseconds", type=float, default=10.0, help="of computing in each, or 0")
+    parser.add_argument("--atoms", type=int, default=200, help="that compute")
+    parser.add_argument("--milliseconds", type=float, default=10.0, help="of computing in each")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--no-ops", type=int, default=2_000, help="how many functions that do nothing dask is given")
     parser.add_argument("--waiting", type=int, default=10_000, help="how many coroutines wait")
     parser.add_argument("--seconds", type=float, default=1.0, help="for how long")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default="", help="a word in the names of the cases")
     parser.add_argument("--json", action="store_true")
-    asked = parser.parse_args()
-    fans = [case for case in cases() if asked.only in case.name]
-    waits = [case for case in cases_of_waiting() if asked.only in case.name]
-    computing = measure(fans, asked.rounds, asked.atoms, steps_of(asked.milliseconds), asked.workers)
-    of_waiting = measure(waits, asked.rounds, asked.waiting, asked.seconds)
+    page.add_write(parser, "executors")
+    return parser
+
+
+def series(asked: argparse.Namespace) -> tuple[Series, Series, Series]:
+    """Return what is to be measured: of computing, of doing nothing, and of waiting."""
+
+    def chosen(cases: list[Case]) -> list[Case]:
+        return [case for case in cases if asked.only in case.name]
+
+    workers = f"on {asked.workers} workers"
+    return (
+        Series(f"{asked.atoms:,} functions of {asked.milliseconds:g} ms {workers}", chosen(cases())),
+        Series(f"{asked.no_ops:,} functions that do nothing {workers}", chosen(cases_of_dask())),
+        Series(f"{asked.waiting:,} coroutines that wait for {asked.seconds:g} s", chosen(cases_of_waiting())),
+    )
+
+
+def main() -> None:
+    """Measure, and print tables (or, with --json, the figures)."""
+    asked = options().parse_args()
+    computing, no_ops, waits = series(asked)
+    computing.measure(asked.rounds, asked.atoms, steps_of(asked.milliseconds), asked.workers)
+    no_ops.measure(asked.rounds, asked.no_ops, 0, asked.workers)
+    waits.measure(asked.rounds, asked.waiting, asked.seconds)
     if asked.json:
-        print(json.dumps({"computing": computing, "waiting": of_waiting}))
-        return
-    _print(f"{asked.atoms} atoms of {asked.milliseconds:g} ms on {asked.workers} workers", computing)
-    _print(f"\n{asked.waiting} coroutines that wait for {asked.seconds:g} s", of_waiting)
+        named = {"computing": computing, "no_ops": no_ops, "waiting": waits}
+        print(json.dumps({name: measured.figures() for name, measured in named.items()}))
+    else:
+        for measured in (computing, no_ops, waits):
+            _print(measured)
+    if asked.write:
+        page.write_goals("executors", judged(computing, no_ops, waits))
 
 
 if __name__ == "__main__":

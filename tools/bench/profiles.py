@@ -20,6 +20,8 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
+import page
+
 import flowbook
 
 sys.path.append(str(Path(__file__).with_name("peers")))  # the workloads are those of the comparison
@@ -29,7 +31,6 @@ from places import Places
 from serving import Asked, Figures, timed
 
 PACKAGE = Path(flowbook.__file__).parent
-PAGE = Path(__file__).resolve().parents[2] / "doc" / "benchmarks" / "profiles.txt"
 EVERY_S = 0.001
 
 Line = tuple[str, int]
@@ -121,7 +122,7 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=3, help="how many of each workload")
     parser.add_argument("--seconds", type=float, default=4.0, help="of processor time for each")
     parser.add_argument("--only", default="", help="only workloads whose name contains this")
-    parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}, a part of the page of benchmarks")
+    page.add_write(parser, "profiles")
     asked = parser.parse_args()
     found: dict[str, list[tuple[str, str, str]]] = {}
     with Places() as places:
@@ -133,7 +134,7 @@ def main() -> None:
                 for share, where, text in found[name]:
                     print(f"{share:>6}  {where:36} {text}", flush=True)
     if asked.write:
-        PAGE.write_text(table(found), encoding="utf-8")
+        page.write("profiles", table(found))
 
 
 if __name__ == "__main__":

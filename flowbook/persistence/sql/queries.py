@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final
@@ -154,16 +155,16 @@ def records_of(flow: str, found: list[Any], kinds: Sequence[str] | None, url: st
 
 def undecoded_records_of(flow: str, found: list[Any], kinds: Sequence[str] | None, url: str) -> FlowRecords | None:
     """Return the same as `records_of`, each row to be decoded when it is asked for."""
-    rows: dict[str, dict[str, Any]] = {}
-    appended: dict[str, dict[str, list[Any]]] = {}
+    rows: dict[str, dict[str, Any]] = defaultdict(dict)
+    appended: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
     for kind, key, text in _named(_kept(found), flow, url):
-        rows.setdefault(kind, {})[key] = text
+        rows[kind][key] = text
     for kind, key, text in _named(_appended(found), flow, url):
-        appended.setdefault(kind, {}).setdefault(key, []).append(text)
+        appended[kind][key].append(text)
     return _records(
         flow,
         {kind: Undecoded(texts, url, kind) for kind, texts in rows.items()},
-        {kind: UndecodedLists(texts, url, kind) for kind, texts in appended.items()},
+        {kind: UndecodedLists(dict(texts), url, kind) for kind, texts in appended.items()},
         kinds,
     )
 
@@ -204,6 +205,6 @@ def _named(found: Iterable[Any], flow: str, url: str) -> Iterator[tuple[str, str
             name = names.get(kind)
             if name is None:
                 name = names[kind] = name_of(kind)
-            yield name, key if type(key) is str and key.isalnum() else name_of(key), text
+            yield name, key if type(key) is str and key.isprintable() else name_of(key), text  # no mark is printable
         except (AttributeError, TypeError, ValueError) as error:
             raise Damaged(url, f"{kind} {key!r} of run {flow!r}: its name is not readable: {error}") from error

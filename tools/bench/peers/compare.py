@@ -18,6 +18,7 @@ from typing import Any
 
 import environments
 import goals
+import judging
 import machine
 import writing
 from comparisons import ALL
@@ -86,7 +87,7 @@ def tables(figures: dict[str, Any]) -> dict[str, str]:
     failed = {(one.label, one.why_not): None for sides in found.values() for one in sides.values() if one.why_not}
     return {
         "machine": writing.machine_table(figures["machine"], figures["versions"]),
-        "goals": writing.goals_table(goals.judged(found)),
+        "goals": judging.goals_table(goals.judged(found)),
         "figures": writing.figures_table(found),
         "left_out": writing.left_out_list([*figures["left_out"].items(), *failed]),
     }

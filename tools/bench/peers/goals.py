@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 from comparisons import ABSURD, BARE, BY_ORDER, DASK, DBOS, DURABLE, FAN, OURS, PARSL, TASKFLOW
+from judging import Goal, NotMeasured, goal
 from measuring import Measured
 
 Found = Mapping[str, Mapping[str, Measured]]
@@ -14,20 +14,6 @@ Found = Mapping[str, Mapping[str, Measured]]
 
 _QUICK_STORAGE_PER_S = 5_000
 _OWN_CPU_AT_MOST_US = 100.0
-
-
-class NotMeasured(Exception):
-    """A side that the goal speaks of was not measured."""
-
-
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """A sentence about figures, the bound, and the measured value; ``met`` is None when there is none."""
-
-    says: str
-    bound: str
-    measured: str
-    met: bool | None
 
 
 def judged(found: Found) -> list[Goal]:
@@ -50,19 +36,12 @@ def _side(found: Found, key: str, label: str) -> Measured:
     return measured
 
 
-def _goal(says: str, bound: str, value: Callable[[], tuple[str, bool]]) -> Goal:
-    try:
-        return Goal(says, bound, *value())
-    except NotMeasured as error:
-        return Goal(says, bound, f"not measured: {error}", None)
-
-
 def _times(found: Found, key: str, against: str, least: float, says: str, of: str = OURS) -> Goal:
     def value() -> tuple[str, bool]:
         times = speed(found, key, of, against)
         return f"{_short(times)} x", times >= least
 
-    return _goal(says, f"at least {least:g} x", value)
+    return goal(says, f"at least {least:g} x", value)
 
 
 def _within(found: Found, key: str, most_s: float, says: str, of: str = OURS) -> Goal:
@@ -71,7 +50,7 @@ def _within(found: Found, key: str, most_s: float, says: str, of: str = OURS) ->
         seconds = median(figures["seconds"] for figures in measured.rounds)
         return f"{seconds:.3f} s", seconds <= most_s
 
-    return _goal(says, f"at most {most_s:g} s", value)
+    return goal(says, f"at most {most_s:g} s", value)
 
 
 def _in_memory(found: Found) -> Sequence[Goal]:
@@ -127,7 +106,7 @@ def _of_bare(found: Found, storage: str, least: float) -> Goal:
         return said, share >= least if rate <= _QUICK_STORAGE_PER_S else added_us <= _OWN_CPU_AT_MOST_US
 
     quick = f"{_OWN_CPU_AT_MOST_US:g} us more CPU where that makes over {_QUICK_STORAGE_PER_S:,}/s"
-    return _goal(f"durable chain on {DURABLE[storage]}, of bare", f"at least {least:g}, or {quick}", value)
+    return goal(f"durable chain on {DURABLE[storage]}, of bare", f"at least {least:g}, or {quick}", value)
 
 
 def _resuming(found: Found) -> Sequence[Goal]:

@@ -5,25 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from comparisons import ALL, OURS
-from goals import Found, Goal, speed
-
-_MET = {True: "met", False: "**not met**", None: "not measured"}
+from goals import Found, speed
+from judging import table
 
 
 def machine_table(facts: Mapping[str, str], versions: Mapping[str, str]) -> str:
     """Return what was measured on, and with which versions."""
-    return _table(("what", "is"), [*facts.items(), *versions.items()])
-
-
-def goals_table(goals: Sequence[Goal]) -> str:
-    """Return goals with what was measured."""
-    return _table(("goal", "bound", "measured", ""), [(g.says, g.bound, g.measured, _MET[g.met]) for g in goals])
+    return table(("what", "is"), [*facts.items(), *versions.items()])
 
 
 def figures_table(found: Found) -> str:
     """Return the medians of all sides of all comparisons."""
     header = ("what", "side", "atoms", "atoms/s", "us an atom", "us of CPU", "of flowbook", "commits an atom", "bytes")
-    return _table(header, [row for comparison in ALL for row in _rows(comparison.key, comparison.title, found)])
+    return table(header, [row for comparison in ALL for row in _rows(comparison.key, comparison.title, found)])
 
 
 def left_out_list(reasons: Iterable[tuple[str, str]]) -> str:
@@ -51,13 +45,3 @@ def _rows(key: str, title: str, found: Found) -> Iterable[Sequence[str]]:
 
 def _short(number: float) -> str:
     return f"{number:.1f}" if number < 100 else f"{number:,.0f}"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a csv-table; no text of it has a bar."""
-    lines = [" | ".join(row).rstrip() for row in rows]
-    return "\n".join([".. csv-table::", "   :delim: |", f"   :header: {' | '.join(header)}", "", *_indented(lines), ""])
-
-
-def _indented(lines: Iterable[str]) -> list[str]:
-    return [f"   {line}" for line in lines]
