@@ -137,7 +137,7 @@ class Arcs:
         resolves_all, known = flow.resolves_all, self._providers
         leads_back = False
         for at, requires in enumerate(self._requires):
-            sources = by_hand.get(at) or []
+            sources = by_hand.get(at, [])
             if len(self._reads[at]) > len(requires):
                 self._doubtful |= self._reads[at] - requires
             for symbol in sorted(requires):
