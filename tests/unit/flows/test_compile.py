@@ -236,6 +236,12 @@ def test_nodes_and_edges_grow_with_the_flow_and_not_faster(pattern: type[Flow]) 
     assert size(400) - size(200) == 2 * (size(200) - size(100))
 
 
+def test_an_empty_flow_in_a_graph_makes_no_second_edge_beside_a_link() -> None:
+    a, empty, b = Step("a"), LinearFlow("empty"), Step("b")
+    plan = plan_of(GraphFlow("f").add(a, empty, b).link(a, empty).link(empty, b).link(a, b))
+    assert (plan.successors, plan.predecessors) == ([[1], []], [[], [0]])
+
+
 def calls_to_compile(flow: Flow) -> int:
     """Return how many calls compiling takes, those of functions in C included: its cost, without a clock."""
     calls = 0
