@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from flowbook.atoms.signature import Argument, Parameters
@@ -98,10 +99,11 @@ def _names(given: Names | None, what: str) -> tuple[str, ...]:
         return ()
     if isinstance(given, str):
         given = (given,)
-    if isinstance(given, Mapping) or not isinstance(given, Collection):
+    is_row = isinstance(given, list | tuple)  # most are, and to ask for anything abstract takes far longer
+    if not is_row and (isinstance(given, Mapping) or not isinstance(given, Collection)):
         raise WrongType(what, given, "a name or a collection of names")
     _check_names(given, what)
-    return tuple(sorted(given)) if isinstance(given, Set) else tuple(given)
+    return tuple(sorted(given)) if not is_row and isinstance(given, Set) else tuple(given)
 
 
 def _check_names(names: Iterable[object], what: str) -> None:
@@ -167,9 +169,13 @@ def _joined(execute: Call, revert: Call, on_failure: Call) -> Wiring:
 def wired(methods: Methods, plain: Wiring, asked: Asked, whose: str) -> Wiring:
     """Return what `wire` returns, given the wiring ``plain`` of those who ask for nothing.
 
-    Most who ask for something rebind or inject what execute fetches anyway: that is changed in ``plain``, for
-    half of the time.
+    Most who ask for something require more of a task without ``revert``, or rebind or inject what execute fetches
+    anyway: that is changed in ``plain``, for half of the time or less.
     """
+    if asked[1:] == PLAIN[1:] and methods.revert is None and methods.on_failure is None:
+        requires = _names(asked.requires, f"requires of {whose}")
+        if methods.execute.parameters.takes_any and not any(one.name in requires for one in plain.execute.arguments):
+            return _widened(plain, requires)
     rebind, inject = asked.rebind or {}, asked.inject or {}
     if (
         asked != Asked(rebind=asked.rebind, inject=asked.inject)
@@ -189,6 +195,21 @@ def wired(methods: Methods, plain: Wiring, asked: Asked, whose: str) -> Wiring:
         _changed(plain.revert, rebind, inject),
         _changed(plain.on_failure, rebind, inject),
     )
+
+
+def _widened(plain: Wiring, names: Iterable[str]) -> Wiring:
+    """Return ``plain`` with more names for execute, none of which it fetches anyway: before what is optional."""
+    arguments = [one for one in plain.execute.arguments if not one.optional]
+    arguments += map(_fetched, dict.fromkeys(names))
+    arguments += [one for one in plain.execute.arguments if one.optional]
+    execute = Call(tuple(arguments), plain.execute.inject, plain.execute.takes)
+    return Wiring(execute, plain.revert, plain.on_failure, plain.requires.union(names), plain.optional)
+
+
+@lru_cache(maxsize=1024)
+def _fetched(name: str) -> Argument:
+    """Return the argument for a name that a declaration requires; what one atom gives, often several take."""
+    return Argument(name, name, optional=False)
 
 
 def _changed(call: Call, rebind: Mapping[str, str], inject: Mapping[str, object]) -> Call:

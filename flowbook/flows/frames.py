@@ -85,62 +85,98 @@ class UnorderedFrame(Frame):
 
 
 class GraphFrame(Frame):
-    """Children in an order that follows the links; each sees what those linked before it provide."""
+    """Children in an order that follows the links; those linked right before each come before it.
+
+    Whatever a child reads, all its siblings that provide it are linked before it: so nothing need be hidden again.
+    Only what the largest flow among them left unseen stays so, where no sibling looks for it: it may be very much.
+    """
 
     def __init__(self, flow: Flow, before: list[int], span: Span, scope: int, visible: Visible, arcs: Arcs) -> None:
         super().__init__(flow, before, span, scope, visible)
+        self.children = map(flow.children.__getitem__, arcs.order)
+        self.decides = arcs.decides
         self._arcs = arcs
-        self.children = iter(self._arcs.order)
-        self.decides = self._arcs.decides
-        self._provided: dict[Atom | Flow, list[Provided]] = {}
-        self._ends_of: dict[Atom | Flow, list[int]] = {}
+        self._order = iter(arcs.order)
+        self._last = -1
+        self._ends_of: list[list[int]] = [[]] * len(flow.children)
         self._repeats = False  # whether some of `ends` may stand there twice
-        self._start = self._inner = visible.mark()
-        self._last: Atom | Flow = flow
+        self._apart: Sequence[Provided] = ()
 
     def next_before(self, child: Atom | Flow) -> list[int]:
-        """Return the ends of the siblings linked before ``child``, and show it what those and theirs provide."""
-        self._last = child
-        seen = self._arcs.seen_by(child)
-        self.visible.add_all(
-            [p for source, symbols in seen for p in self._provided.get(source, ()) if p.symbol in symbols]
-        )
-        self._inner = self.visible.mark()
-        return self._ends_before(child) or self.before
+        """Return the ends of the siblings linked before ``child``, and show it what the last one left unseen."""
+        if self.unseen:
+            self.visible.add_all(self.unseen)
+            self.unseen = ()
+        self._last = next(self._order)
+        return self._ends_before() or self.before
 
     def took(self, ends: list[int], unseen: Sequence[Provided] = ()) -> None:
         """Keep the child's ends for those linked behind it (an empty one passes on what came before it)."""
-        child = self._last
-        self._provided[child] = self.visible.undo(self._inner)
-        self._provided[child] += unseen
-        self.visible.undo(self._start)
-        self._ends_of[child] = ends or self._ends_before(child)
-        self._repeats |= not ends
-        if not self._arcs.after(child):
-            self.ends += self._ends_of[child]
+        at = self._last
+        if not ends:
+            ends, self._repeats = self._ends_before(), True
+        self._ends_of[at] = ends
+        if not self._arcs.followers[at]:
+            self.ends += ends
+        self.unseen = unseen
+        if unseen and at == self._arcs.largest:
+            shared = self._arcs.shared
+            self.unseen = [one for one in unseen if one.symbol in shared] if shared else ()
+            self._apart = [one for one in unseen if one.symbol not in shared] if shared else unseen
 
     def votes_on(self, child: Atom | Flow, index: Mapping[str, int]) -> list[Vote]:
         """Return the votes of the deciders on links to ``child``, by the nodes of their sources."""
-        own = [] if self._ends_before(child) else self.votes
+        own = [] if self._ends_before() else self.votes
         return own + [
             Vote(index.get(link.source.name) if isinstance(link.source, Atom) else None, link.decider, link.depth)
-            for link in self._arcs.links_to(child)
+            for link in self._arcs.deciders_on(self._last)
             if link.decider is not None and link.depth is not None
         ]
 
     def branches_behind(self, child: Atom | Flow) -> bool:
         """Return whether several siblings are linked right behind ``child``."""
-        return len(self._arcs.after(child)) > 1
+        return self._arcs.followers[self._last] > 1
+
+    def finish(self) -> None:
+        """Gather what is left unseen."""
+        if self._repeats:
+            self.ends = list(dict.fromkeys(self.ends))
+        self.unseen = [*self._apart, *self.unseen]
+
+    def _ends_before(self) -> list[int]:
+        sources, ends_of = self._arcs.before[self._last], self._ends_of
+        if len(sources) == 1:
+            return ends_of[sources[0]]
+        ends = [end for source in sources for end in ends_of[source]]
+        return list(dict.fromkeys(ends)) if self._repeats else ends
+
+
+class FarGraphFrame(GraphFrame):
+    """A graph some of whose children must not see all that was walked before them: each is shown what it may."""
+
+    def __init__(self, flow: Flow, before: list[int], span: Span, scope: int, visible: Visible, arcs: Arcs) -> None:
+        super().__init__(flow, before, span, scope, visible, arcs)
+        self._provided: list[list[Provided]] = [[] for _ in flow.children]
+        self._start = self._inner = visible.mark()
+
+    def next_before(self, child: Atom | Flow) -> list[int]:
+        """Return the ends of the siblings linked before ``child``, and show it what those and theirs provide."""
+        before = super().next_before(child)
+        seen = self._arcs.seen_by(self._last)
+        self.visible.add_all([p for at, symbols in seen for p in self._provided[at] if p.symbol in symbols])
+        self._inner = self.visible.mark()
+        return before
+
+    def took(self, ends: list[int], unseen: Sequence[Provided] = ()) -> None:
+        """Keep the child's ends and what it provides, and hide that."""
+        super().took(ends)
+        self._provided[self._last] = [*self.visible.undo(self._inner), *unseen]
+        self.visible.undo(self._start)
 
     def finish(self) -> None:
         """Gather what all children provide, in the order in which they may run."""
-        if self._repeats:
-            self.ends = list(dict.fromkeys(self.ends))
-        self.unseen = [provided for child in self._arcs.order for provided in self._provided[child]]
-
-    def _ends_before(self, child: Atom | Flow) -> list[int]:
-        ends = [end for source in self._arcs.before(child) for end in self._ends_of.get(source, ())]
-        return list(dict.fromkeys(ends))
+        super().finish()
+        self.unseen = [provided for at in self._arcs.order for provided in self._provided[at]]
 
 
 def frame_of(flow: Flow, before: list[int], span: Span, scope: int, visible: Visible, links: Links) -> Frame:
@@ -148,5 +184,6 @@ def frame_of(flow: Flow, before: list[int], span: Span, scope: int, visible: Vis
     if isinstance(flow, LinearFlow):
         return Frame(flow, before, span, scope, visible)
     if isinstance(flow, GraphFlow):
-        return GraphFrame(flow, before, span, scope, visible, links.of(flow))
+        arcs = links.of(flow)
+        return (FarGraphFrame if arcs.has_far else GraphFrame)(flow, before, span, scope, visible, arcs)
     return UnorderedFrame(flow, before, span, scope, visible)

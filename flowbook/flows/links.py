@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from functools import cached_property
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 from flowbook.atoms.base import Atom
@@ -52,17 +52,22 @@ class Links:
                 stack.append((inner, iter(inner.children)))
             else:
                 stack.pop()
-                parts = [_part_of(c) if isinstance(c, Atom) else done.pop(id(c), _nothing()) for c in current.children]
+                parts = {
+                    at: done.pop(id(child), _nothing())
+                    for at, child in enumerate(current.children)
+                    if isinstance(child, Flow)
+                }
                 if isinstance(current, GraphFlow):
                     arcs = self._arcs[id(current)] = Arcs(current, parts)
                     arcs.connect(self._problems)
                 if stack:  # nobody asks what the outermost takes and gives
                     done[id(current)] = self._combined(current, parts)
 
-    def _combined(self, flow: Flow, parts: list[Part]) -> Part:
+    def _combined(self, flow: Flow, of_flows: Mapping[int, Part]) -> Part:
         if isinstance(flow, GraphFlow):
             part = self._arcs[id(flow)].combined()
         else:
+            parts = [_part_of(c) if isinstance(c, Atom) else of_flows[at] for at, c in enumerate(flow.children)]
             symbols = flow._merged([Symbols(part.requires, part.provides) for part in parts])
             part = Part(*symbols, union(part.reads for part in parts))
         if flow.retry is not None:
@@ -73,118 +78,149 @@ class Links:
 
 
 class Arcs:
-    """The children of one graph flow in an order that follows their links."""
+    """The children of one graph flow, in an ``order`` that follows their links.
 
-    def __init__(self, flow: GraphFlow, parts: list[Part]) -> None:
-        self.order: list[Child] = list(flow.children)
-        self._flow = flow
-        self._before: dict[Child, dict[Child, None]] = {child: {} for child in flow.children}
-        self._after: dict[Child, list[Child]] = {child: [] for child in flow.children}
-        self._doubtful: set[str] = set()  # symbols that some child may read without a link from each provider
-        self._made: dict[Child, list[Link]] = {}
+    A child is known by its position among the children. ``before`` has the children that are linked right before
+    each, ``followers`` how many are linked right behind it. ``largest`` is the flow among them that reads and provides
+    most (-1: there is none), ``shared`` what it provides that a sibling reads or provides too.
+    """
+
+    def __init__(self, flow: GraphFlow, parts: Mapping[int, Part]) -> None:
+        """Read what the children take and give; ``parts`` has it of flows, and `combined` changes the largest."""
+        children = flow.children
+        self.order: Sequence[int] = range(len(children))
+        self.before: list[list[int]] = []
+        self.followers = [0] * len(children)
         self.decides = any(link.decider is not None for link in flow.links)
-        self._parts: dict[Child, Part] = dict(zip(flow.children, parts, strict=True))
-        self._largest_child = max(self._parts, key=self._size, default=flow)
-        self._largest = self._parts.get(self._largest_child, _nothing())
-        if isinstance(self._largest_child, Atom):
-            self._largest = Part(*map(set, self._largest))
-        elif parts:  # of the largest only what concerns the others
-            others = [part for part in parts if part is not self._largest]
-            shared = {symbol for part in others for symbol in (*part.provides, *part.reads)}
-            self._parts[self._largest_child] = Part(*(symbols & shared for symbols in self._largest))
-        self._providers: dict[str, list[Child]] = {}
-        for child, part in self._parts.items():
-            for symbol in part.provides:
-                self._providers.setdefault(symbol, []).append(child)
+        self._flow = flow
+        self._rank: Sequence[int] = self.order  # of each child, its place in the order
+        self._stuck = 0  # so many in the order are in a cycle or behind one: the last ones
+        self._doubtful: set[str] = set()  # symbols that some child may read without a link from each provider
+        self._made: dict[int, list[Link]] = {}
+        self._requires: list[Set[str]] = []
+        self._provides: list[Collection[str]] = []
+        self._reads: list[Set[str]] = []
+        for at, child in enumerate(children):
+            if isinstance(child, Atom):
+                reads = child.requires | child.optional if child.optional else child.requires
+                self._note(child.requires, child.save_as, reads)
+            else:
+                self._note(*parts[at])
+        self.largest, self._whole = max(parts.items(), key=lambda item: _size(item[1]), default=(-1, _nothing()))
+        self.shared = self._keep_shared() if parts else set()
+        self._providers: dict[str, list[int]] = {}
+        for at, symbols in enumerate(self._provides):
+            for symbol in symbols:
+                self._providers.setdefault(symbol, []).append(at)
+
+    def _note(self, requires: Set[str], provides: Collection[str], reads: Set[str]) -> None:
+        self._requires.append(requires)
+        self._provides.append(provides)
+        self._reads.append(reads)
+
+    def _keep_shared(self) -> set[str]:
+        """Keep of the largest flow only what concerns the others; return what is left of what it provides."""
+        shared: set[str] = set()
+        for at, symbols in enumerate(self._provides):
+            if at != self.largest:
+                shared.update(symbols, self._reads[at])
+        kept = Part(*(symbols & shared for symbols in self._whole))
+        self._requires[self.largest], self._provides[self.largest], self._reads[self.largest] = kept
+        return kept.provides
 
     def connect(self, problems: list[Problem]) -> None:
         """Link the children, by hand and by symbols; add ambiguous providers and cycles to ``problems``.
 
         A symbol that a child requires links its provider before it, unless one of the two was added with resolving off.
         """
-        for link in self._flow.links:
-            self.add(link.source, link.target)
-            self._made.setdefault(link.target, []).append(link)
-        resolves = None if self._flow.resolves_all else self._flow.resolves
-        for child, part in self._parts.items():
-            if len(part.reads) > len(part.requires):
-                self._doubtful |= part.reads - part.requires
-            for symbol in sorted(part.requires):
-                providers = self.providers(symbol)
-                givers = [p for p in providers if p is not child and (resolves is None or resolves(p, child))]
-                if len(givers) < len(providers):
-                    self._doubtful.add(symbol)
-                if len(givers) > 1:
-                    problems.append(_ambiguous(child, symbol, givers))
-                for giver in givers:
-                    self.add(giver, child)
-        cycle = self.sort()
+        flow, by_hand = self._flow, self._by_hand()
+        resolves_all, known = flow.resolves_all, self._providers
+        leads_back = False
+        for at, requires in enumerate(self._requires):
+            sources = by_hand.get(at, [])
+            if len(self._reads[at]) > len(requires):
+                self._doubtful |= self._reads[at] - requires
+            for symbol in sorted(requires):
+                providers = known.get(symbol, ())
+                if resolves_all and len(providers) == 1 and providers[0] != at:
+                    sources.append(providers[0])
+                elif providers:
+                    sources += self._givers(at, symbol, providers, problems)
+            if len(sources) > 1:
+                sources = list(dict.fromkeys(sources))
+            self.before.append(sources)
+            for source in sources:
+                self.followers[source] += 1
+                leads_back |= source >= at
+        cycle = self._sort() if leads_back else []
         if cycle:
-            names = " -> ".join(repr(child.name) for child in [*cycle, cycle[0]])
-            what = f"the links of {self._flow.name!r} go in a circle: {names}"
-            problems.append(Problem(what, tuple(child.place for child in cycle), "take one link out"))
+            round_trip = [flow.children[at] for at in cycle]
+            names = " -> ".join(repr(child.name) for child in [*round_trip, round_trip[0]])
+            what = f"the links of {flow.name!r} go in a circle: {names}"
+            problems.append(Problem(what, tuple(child.place for child in round_trip), "take one link out"))
+
+    def _by_hand(self) -> dict[int, list[int]]:
+        """Return the sources of the links made by hand, by their targets."""
+        found: dict[int, list[int]] = {}
+        position = {id(child): at for at, child in enumerate(self._flow.children)} if self._flow.links else {}
+        for link in self._flow.links:
+            target = position[id(link.target)]
+            found.setdefault(target, []).append(position[id(link.source)])
+            if link.decider is not None:
+                self._made.setdefault(target, []).append(link)
+        return found
+
+    def _givers(self, at: int, symbol: str, providers: Sequence[int], problems: list[Problem]) -> list[int]:
+        """Return those of the providers that ``symbol`` links before a child; tell when they are several."""
+        children, resolves = self._flow.children, self._flow.resolves
+        givers = [one for one in providers if one != at and resolves(children[one], children[at])]
+        if len(givers) < len(providers):
+            self._doubtful.add(symbol)
+        if len(givers) > 1:
+            problems.append(_ambiguous(children[at], symbol, [children[giver] for giver in givers]))
+        return givers
 
     def combined(self) -> Part:
         """Return what all children together take, give and read; the sets of the largest are changed for it."""
-        requires, provides, reads = self._largest
-        unmet = {child: part.requires - self._met(child) for child, part in self._parts.items()}
-        for child, part in self._parts.items():
-            if child is self._largest_child:
-                requires -= part.requires
+        requires, provides, reads = self._whole
+        unmet = [s for at, symbols in enumerate(self._requires) for s in symbols if not self._is_met(at, s)]
+        for at, symbols in enumerate(self._requires):
+            if at == self.largest:
+                requires -= symbols
             else:
-                provides |= part.provides
-                reads |= part.reads
-        requires.update(*unmet.values())
+                provides.update(self._provides[at])
+                reads |= self._reads[at]
+        requires.update(unmet)
         return Part(requires, provides, reads)
 
-    def _size(self, child: Child) -> int:
-        return len(self._parts[child].provides) + len(self._parts[child].reads)
+    def _is_met(self, at: int, symbol: str) -> bool:
+        """Say whether some sibling before a child provides ``symbol``, which the child reads."""
+        if symbol in self._far.masks:
+            return any(True for _ in self._far.providers(at, symbol))
+        return any(provider != at for provider in self.providers(symbol))
 
-    def _met(self, child: Child) -> set[str]:
-        return {symbol for symbol in self._parts[child].requires if any(True for _ in self._earlier(child, symbol))}
-
-    def add(self, source: Child, target: Child) -> None:
-        """Link two children, once however often it is asked for."""
-        before = self._before[target]
-        if source not in before:
-            before[source] = None
-            self._after[source].append(target)
-
-    def providers(self, symbol: str) -> Sequence[Child]:
+    def providers(self, symbol: str) -> Sequence[int]:
         """Return the children that provide ``symbol``, in the order in which they were added."""
         return self._providers.get(symbol, ())
 
-    def before(self, child: Child) -> Collection[Child]:
-        """Return the children that are linked right before ``child``."""
-        return self._before[child]
+    def deciders_on(self, at: int) -> Sequence[Link]:
+        """Return the links with a decider that lead to a child."""
+        return self._made.get(at, ())
 
-    def links_to(self, child: Child) -> Sequence[Link]:
-        """Return the links made by hand that lead to ``child``."""
-        return self._made.get(child, ())
-
-    def after(self, child: Child) -> Sequence[Child]:
-        """Return the children that are linked right behind ``child``."""
-        return self._after[child]
-
-    def seen_by(self, child: Child) -> list[tuple[Child, set[str]]]:
-        """Return the siblings whose symbols ``child`` may read, and which symbols, farthest first."""
-        seen: dict[Child, set[str]] = {}
+    def seen_by(self, at: int) -> list[tuple[int, set[str]]]:
+        """Return the siblings whose symbols a child may read, and which symbols, farthest first."""
+        seen: dict[int, set[str]] = {}
         far = self._far
-        for symbol in self._parts[child].reads:
-            for provider in far.providers(child, symbol) if symbol in far.masks else self.providers(symbol):
-                if provider is child:
-                    continue
-                if provider in seen:
-                    seen[provider].add(symbol)
-                else:
-                    seen[provider] = {symbol}
-        return sorted(seen.items(), key=lambda item: self.rank[item[0]]) if len(seen) > 1 else list(seen.items())
+        for symbol in self._reads[at]:
+            for provider in far.providers(at, symbol) if symbol in far.masks else self.providers(symbol):
+                if provider != at:
+                    seen.setdefault(provider, set()).add(symbol)
+        return sorted(seen.items(), key=lambda item: self._rank[item[0]])
 
-    def _earlier(self, child: Child, symbol: str) -> Iterator[Child]:
-        """Yield the siblings before ``child`` that provide ``symbol``, which it reads."""
-        if symbol in self._far.masks:
-            return self._far.providers(child, symbol)
-        return (provider for provider in self.providers(symbol) if provider is not child)
+    @property
+    def has_far(self) -> bool:
+        """Whether some child reads a symbol without being linked right behind each of its other providers."""
+        return bool(self._far.masks)
 
     @cached_property
     def _far(self) -> _Far:
@@ -192,52 +228,57 @@ class Arcs:
 
         Of any other symbol, each provider is linked right before each reader: there is nothing to look for.
         """
-        readers: dict[str, list[Child]] = {}
+        readers: dict[str, list[int]] = {}
         asked = self._providers.keys() if self._stuck else self._doubtful & self._providers.keys()
-        for child, part in self._parts.items() if asked else ():
-            for symbol in part.reads & asked:
-                readers.setdefault(symbol, []).append(child)
-        wanted = [symbol for symbol, children in readers.items() if not self._is_near(symbol, children)]
+        for at, reads in enumerate(self._reads) if asked else ():
+            for symbol in reads & asked:
+                readers.setdefault(symbol, []).append(at)
+        linked = {at: set(self.before[at]) for at in set().union(*readers.values())}
+        wanted = [
+            symbol
+            for symbol, children in readers.items()
+            if not all(self._is_near(symbol, at, linked[at]) for at in children)
+        ]
         far = _Far({symbol: self._providers[symbol] for symbol in wanted})
         if far.masks:
-            far.follow(self.order[: len(self.order) - self._stuck], self._before)
+            far.follow(self.order[: len(self.order) - self._stuck], self.before)
         return far
 
-    def _is_near(self, symbol: str, readers: list[Child]) -> bool:
-        """Say whether all ``readers`` are linked behind all other providers; in a cycle one may be behind itself."""
-        pairs = ((provider, child) for child in readers for provider in self._providers[symbol])
-        return all(
-            provider in self._before[child] or (provider is child and not self._stuck) for provider, child in pairs
-        )
+    def _is_near(self, symbol: str, reader: int, linked: Set[int]) -> bool:
+        """Say whether all other providers are ``linked`` before a reader; in a cycle one may be behind itself."""
+        return all(one in linked or (one == reader and not self._stuck) for one in self._providers[symbol])
 
-    def sort(self) -> list[Child]:
+    def _sort(self) -> list[int]:
         """Bring the children into the order added, as far as links allow; return those of a cycle, if there is one."""
-        position = {child: at for at, child in enumerate(self.order)}
-        missing = {child: len(self._before[child]) for child in self.order}
-        ready = [position[child] for child in self.order if not missing[child]]
-        heapify(ready)
-        done: list[Child] = []
+        behind: list[list[int]] = [[] for _ in self.before]
+        for at, sources in enumerate(self.before):
+            for source in sources:
+                behind[source].append(at)
+        missing = [len(sources) for sources in self.before]
+        ready = [at for at, count in enumerate(missing) if not count]  # sorted, and so a heap
+        done: list[int] = []
         while ready:
-            child = self.order[heappop(ready)]
-            done.append(child)
-            for successor in self._after[child]:
-                missing[successor] -= 1
-                if not missing[successor]:
-                    heappush(ready, position[successor])
-        stuck = [child for child in self.order if missing[child]]
+            at = heappop(ready)
+            done.append(at)
+            for one in behind[at]:
+                missing[one] -= 1
+                if not missing[one]:
+                    heappush(ready, one)
+        stuck = [at for at, count in enumerate(missing) if count]
         self.order, self._stuck = done + stuck, len(stuck)
-        self.rank = {child: rank for rank, child in enumerate(self.order)}
+        rank_of = {at: rank for rank, at in enumerate(self.order)}
+        self._rank = [rank_of[at] for at in range(len(self.order))]
         return self._cycle(stuck) if stuck else []
 
-    def _cycle(self, stuck: Iterable[Child]) -> list[Child]:
+    def _cycle(self, stuck: Sequence[int]) -> list[int]:
         left = set(stuck)
-        child = next(iter(stuck))
-        path: dict[Child, None] = {}
-        while child not in path:
-            path[child] = None
-            child = next(other for other in self._before[child] if other in left)
-        names = list(path)
-        return [*reversed(names[names.index(child) :])]
+        at = stuck[0]
+        path: dict[int, None] = {}
+        while at not in path:
+            path[at] = None
+            at = next(other for other in self.before[at] if other in left)
+        found = list(path)
+        return [*reversed(found[found.index(at) :])]
 
 
 class _Far:
@@ -248,13 +289,13 @@ class _Far:
     told as several.
     """
 
-    def __init__(self, wanted: Mapping[str, Sequence[Child]]) -> None:
+    def __init__(self, wanted: Mapping[str, Sequence[int]]) -> None:
         self._wanted = list({child: None for providers in wanted.values() for child in providers})
         self._bits = {child: 1 << at for at, child in enumerate(self._wanted)}
         self.masks = {symbol: sum(self._bits[one] for one in providers) for symbol, providers in wanted.items()}
-        self._before: dict[Child, int] = {}
+        self._before: dict[int, int] = {}
 
-    def follow(self, order: Iterable[Child], before: Mapping[Child, Collection[Child]]) -> None:
+    def follow(self, order: Iterable[int], before: Sequence[Collection[int]]) -> None:
         """Gather what comes before each child, all of whose sources stand before it in ``order``."""
         for child in order:
             found = 0
@@ -262,7 +303,7 @@ class _Far:
                 found |= self._before[source] | self._bits.get(source, 0)
             self._before[child] = found
 
-    def providers(self, child: Child, symbol: str) -> Iterator[Child]:
+    def providers(self, child: int, symbol: str) -> Iterator[int]:
         """Yield those that come before ``child`` among the providers of ``symbol``."""
         digits = f"{self._before.get(child, -1) & self.masks[symbol]:b}"[::-1]
         at = digits.find("1")
@@ -287,3 +328,7 @@ def _part_of(atom: Atom) -> Part:
 
 def _nothing() -> Part:
     return Part(set(), set(), set())
+
+
+def _size(part: Part) -> int:
+    return len(part.provides) + len(part.reads)

@@ -22,18 +22,16 @@ class Provider:
 
 
 class Provided:
-    """One symbol that an atom provides, as the part ``part`` of its result (None: all of it).
+    """A ``symbol`` that an atom provides, and the ``head`` that it was last seen as.
 
-    ``head`` is the last one that it was seen as: most that see it see the same behind it, and share that.
+    Most that see it see the same behind it, and share that.
     """
 
-    __slots__ = ("head", "node", "part", "symbol")
+    __slots__ = ("head", "symbol")
 
-    def __init__(self, symbol: str, node: int, part: int | str | None) -> None:
+    def __init__(self, symbol: str, head: Provider) -> None:
         self.symbol = symbol
-        self.node = node
-        self.part = part
-        self.head: Provider | None = None
+        self.head = head
 
 
 class Visible:
@@ -43,21 +41,22 @@ class Visible:
 
     def __init__(self) -> None:
         self.heads: dict[str, Provider | None] = {}
-        self._log: list[tuple[Provided, Provider | None]] = []
+        self._log: list[Provided] = []
 
     def add(self, symbol: str, node: int, index: int | str | None) -> None:
         """Let all that follow see ``symbol`` of ``node`` first."""
-        self.add_all((Provided(symbol, node, index),))
+        head = self.heads[symbol] = Provider(node, index, self.heads.get(symbol))
+        self._log.append(Provided(symbol, head))
 
     def add_all(self, provided: Iterable[Provided]) -> None:
         """Let all that follow see these, the last one first."""
         heads, log = self.heads, self._log
         for one in provided:
             before, head = heads.get(one.symbol), one.head
-            if head is None or head.farther is not before:
-                head = one.head = Provider(one.node, one.part, before)
+            if head.farther is not before:
+                head = one.head = Provider(head.node, head.index, before)
             heads[one.symbol] = head
-            log.append((one, before))
+            log.append(one)
 
     def mark(self) -> int:
         """Return a point that `undo` can go back to."""
@@ -66,7 +65,7 @@ class Visible:
     def undo(self, mark: int) -> list[Provided]:
         """Hide all that was added since ``mark``; return it in the order in which it was added."""
         undone = self._log[mark:]
-        for provided, before in reversed(undone):
-            self.heads[provided.symbol] = before
+        for one in reversed(undone):
+            self.heads[one.symbol] = one.head.farther
         del self._log[mark:]
-        return [provided for provided, _ in undone]
+        return undone

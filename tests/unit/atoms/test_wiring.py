@@ -103,6 +103,31 @@ def test_names_without_a_parameter_go_into_kwargs() -> None:
     assert _symbols(task.execute_arguments) == {"order": "order", "a": "a", "b": "b"}
 
 
+@pytest.mark.parametrize(
+    ("requires", "required", "optional"),
+    [
+        (["b", "a", "b"], ["order", "b", "a"], ["note"]),
+        (("a", "order"), ["order", "a"], ["note"]),
+        (["note", "a"], ["order", "note", "a"], []),
+        ({"b", "a"}, ["order", "a", "b"], ["note"]),
+        ([], ["order"], ["note"]),
+    ],
+)
+def test_names_that_are_asked_for_stand_between_parameters_without_and_with_a_default(
+    requires: Any, required: list[str], optional: list[str]
+) -> None:
+    class PayWithNote(Task):
+        def execute(self, order: str, note: str = "", **kwargs: object) -> None: ...
+
+    task = PayWithNote("pay", requires=requires)
+    assert task.execute_arguments == (
+        *(Argument(name, name, optional=False) for name in required),
+        *(Argument(name, name, optional=True) for name in optional),
+    )
+    assert (task.requires, task.optional) == (set(required), set(optional))
+    assert PayWithNote("other").requires == {"order"}
+
+
 def test_names_without_a_parameter_are_refused_where_there_are_no_kwargs() -> None:
     with pytest.raises(ValueError, match=r"'crad' is asked for, but Pay\.execute \(.*test_wiring\.py:\d+\) takes"):
         Pay("pay", requires=["crad"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from itertools import product
+from types import FrameType
 
 import networkx
 import pytest
@@ -20,6 +21,10 @@ PATTERNS = [LinearFlow, UnorderedFlow, GraphFlow]
 
 class Step(Task):
     def execute(self, **values: object) -> None: ...
+
+
+class Reads(Task):
+    def execute(self, x: object = None, **values: object) -> None: ...
 
 
 def steps(names: str) -> list[Step]:
@@ -231,52 +236,63 @@ def test_nodes_and_edges_grow_with_the_flow_and_not_faster(pattern: type[Flow]) 
     assert size(400) - size(200) == 2 * (size(200) - size(100))
 
 
-def test_symbols_of_nested_graphs_are_looked_at_as_often_as_their_side_is_the_smaller_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from flowbook.flows import links
-
-    looked_at = 0
-    providers = links.Arcs.providers
-
-    def counting(arcs: links.Arcs, symbol: str) -> object:
-        nonlocal looked_at
-        looked_at += 1
-        return providers(arcs, symbol)
-
-    monkeypatch.setattr(links.Arcs, "providers", counting)
-    depth = 1_000
-    flow = GraphFlow("f0").add(Step("t0", provides="x0"))
-    for level in range(1, depth):
-        flow = GraphFlow(f"f{level}").add(Step(f"t{level}", requires=f"x{level - 1}", provides=f"x{level}"), flow)
-    assert edge_count(plan_of(flow)) == depth - 1
-    assert looked_at <= 4 * depth
+def test_an_empty_flow_in_a_graph_makes_no_second_edge_beside_a_link() -> None:
+    a, empty, b = Step("a"), LinearFlow("empty"), Step("b")
+    plan = plan_of(GraphFlow("f").add(a, empty, b).link(a, empty).link(empty, b).link(a, b))
+    assert (plan.successors, plan.predecessors) == ([[1], []], [[], [0]])
 
 
-class Hashed(Task):
-    """Counts how often any of its kind is looked up."""
+def calls_to_compile(flow: Flow) -> int:
+    """Return how many calls compiling takes, those of functions in C included: its cost, without a clock."""
+    calls = 0
 
-    count = 0
+    def note(frame: FrameType, event: str, arg: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
 
-    def execute(self, x: object = None, **values: object) -> None: ...
+    sys.setprofile(note)
+    try:
+        compile_flow(flow)
+    finally:
+        sys.setprofile(None)
+    return calls
 
-    def __hash__(self) -> int:
-        Hashed.count += 1
-        return id(self)
+
+def test_symbols_of_nested_graphs_are_looked_at_as_often_as_their_side_is_the_smaller_one() -> None:
+    def calls(depth: int) -> int:
+        flow = GraphFlow("f0").add(Step("t0", provides="x0"))
+        for level in range(1, depth):
+            flow = GraphFlow(f"f{level}").add(Step(f"t{level}", requires=f"x{level - 1}", provides=f"x{level}"), flow)
+        assert edge_count(plan_of(flow)) == depth - 1
+        return calls_to_compile(flow)
+
+    assert calls(400) <= 2 * calls(200) + 100
 
 
 @pytest.mark.parametrize("first", ["x", "y"], ids=["a far provider", "no provider before"])
 def test_readers_far_behind_a_provider_are_found_in_one_walk(first: str) -> None:
-    def looked_up(count: int) -> int:
-        flow = GraphFlow("f").add(Hashed("a", provides=(first, "t0")))
+    def calls(count: int) -> int:
+        flow = GraphFlow("f").add(Reads("a", provides=(first, "t0")))
         for number in range(count):
-            flow.add(Hashed(f"t{number}", requires=f"t{number}", provides=f"t{number + 1}"))
-        flow.add(Hashed("b", provides="y" if first == "x" else "x"))
-        before = Hashed.count
+            flow.add(Reads(f"t{number}", requires=f"t{number}", provides=f"t{number + 1}"))
+        flow.add(Reads("b", provides="y" if first == "x" else "x"))
         assert edge_count(plan_of(flow)) == count
-        return Hashed.count - before
+        return calls_to_compile(flow)
 
-    assert looked_up(800) <= 2 * looked_up(400) + 100
+    assert calls(800) <= 2 * calls(400) + 100
+
+
+@pytest.mark.parametrize("backwards", [False, True], ids=["in order", "backwards"])
+def test_layers_of_a_graph_cost_by_their_atoms_and_links_alone(backwards: bool) -> None:
+    def calls(layers: int) -> int:
+        tasks = []
+        for number in range(5 * layers):
+            before = number // 5 * 5 - 5  # where the layer before begins
+            taken = [f"t{before + place}" for place in range(3)] if number >= 5 else None
+            tasks.append(Step(f"t{number}", provides=f"t{number}", requires=taken))
+        return calls_to_compile(GraphFlow("f").add(*(reversed(tasks) if backwards else tasks)))
+
+    assert calls(200) <= 2 * calls(100) + 100
 
 
 @pytest.mark.parametrize("collects", [True, False])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
+
 from flowbook.atoms import Decision, Retry, Task
 from flowbook.flows import Flow, GraphFlow, LinearFlow, UnorderedFlow
 from flowbook.flows.compilation import compile_flow
@@ -95,6 +97,31 @@ def test_what_a_graph_holds_is_seen_later_in_the_order_of_its_links() -> None:
     a, b = gives("a"), gives("b")
     graph = GraphFlow("g").add(a, b).link(b, a)
     assert seen(LinearFlow("f").add(graph, takes())) == ["a", "b"]
+
+
+@pytest.mark.parametrize("pattern", [LinearFlow, UnorderedFlow, GraphFlow])
+@pytest.mark.parametrize("reads", ["", "v", "w"], ids=["nothing", "what it alone gives", "what a sibling gives too"])
+def test_what_the_largest_flow_of_a_graph_holds_is_seen_later_in_the_order_of_its_links(
+    pattern: type[Flow], reads: str
+) -> None:
+    largest = pattern("g").add(gives("a", "w", "x", "v"), gives("b", "w", "x", "y", "z"))
+    sibling, reader = gives("d", "w"), Step("e", requires=reads or None)
+    graph = GraphFlow("h").add(reader, largest, sibling, resolve_requires=False, resolve_existing=False)
+    graph.link(largest, sibling).link(sibling, reader)
+    late = LinearFlow("f").add(graph, Step("i", requires="w"), takes())
+    assert seen(late, "c") == ["b", "a"]
+    assert seen(late, "i") == ["d", "b", "a"]
+    if reads:
+        assert seen(late, "e") == {"v": ["a"], "w": ["d", "b", "a"]}[reads]
+
+
+@pytest.mark.parametrize("pattern", [LinearFlow, UnorderedFlow, GraphFlow])
+def test_what_the_largest_flow_of_a_graph_holds_is_seen_by_those_linked_behind_it(pattern: type[Flow]) -> None:
+    largest = pattern("g").add(gives("a", "x"), gives("b", "y", "z"))
+    graph = GraphFlow("h").add(takes("c"), gives("d", "z"), largest, Step("e", requires="y"))
+    assert seen(graph, "c") == ["a"]
+    late = LinearFlow("f").add(graph, Step("i", requires="z"), Step("j", requires="x"))
+    assert (seen(late, "e"), seen(late, "i"), seen(late, "j")) == (["b"], ["b", "d"], ["a"])
 
 
 def test_optional_arguments_see_siblings_that_are_linked_before() -> None:
