@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, wait
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from typing import Any, Protocol
 
 from flowbook.atoms.base import Atom
@@ -52,7 +53,9 @@ class Executor(Protocol):
 def abandon(handed: Iterable[Handed]) -> None:
     """Cancel what is queued and wait for what runs: nothing of a run goes on when its claim is given up."""
     running = [each for each in handed if isinstance(each, Future) and not each.cancel()]
-    wait(running)
+    for each in running:
+        with suppress(CancelledError):  # by somebody else
+            each.exception()
 
 
 def attempt(atom: Atom, arguments: Mapping[str, Any], at: Context, clock: Clock) -> Outcome:
