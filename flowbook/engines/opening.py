@@ -15,7 +15,7 @@ from flowbook.engines.options import DEFAULT_BOOK, Options
 from flowbook.engines.secrecy import check_recorded
 from flowbook.engines.storage import Storage, as_inline
 from flowbook.exceptions import Damaged, FlowChanged, InputsChanged, NotFound, NotPossible
-from flowbook.flows.plan import Plan, differences, is_same, plan_record, refused_versions
+from flowbook.flows.plan import Plan, differences, is_same, plan_record, plan_text, refused_versions
 from flowbook.garbage import uncollected
 from flowbook.persistence import codec
 from flowbook.persistence.backend import Backend, FlowRecords
@@ -185,9 +185,8 @@ def pack_plan(plan: Plan, backend: Backend) -> Row:
     """Return the row that records a plan; a backend that keeps live objects is spared the packing."""
     if backend.keeps_references:
         return {"plan": plan}
-    record = plan_record(plan)
-    packed = zlib.compress(json.dumps(record).encode())
-    return {"digest": record["digest"], "packed": base64.b64encode(packed).decode()}
+    digest, text = plan_text(plan)
+    return {"digest": digest, "packed": base64.b64encode(zlib.compress(text.encode())).decode()}
 
 
 def unpack_plan(row: Row) -> dict[str, Any]:

@@ -151,6 +151,18 @@ def plan_record(plan: Plan) -> dict[str, Any]:
     its ``policy``; ``marks`` and ``edges``: names; ``flows``: name, pattern, names of the first and last node;
     ``deciders``, if any: source (None: a flow), target, name, depth. ``digest`` is that of all the rest.
     """
+    record, _, digest = _recorded(plan)
+    return {**record, "digest": digest}
+
+
+def plan_text(plan: Plan) -> tuple[str, str]:
+    """Return the digest of a plan, and its record as JSON."""
+    _, text, digest = _recorded(plan)
+    return digest, f'{text[:-1]}, "digest": "{digest}"}}'
+
+
+def _recorded(plan: Plan) -> tuple[dict[str, Any], str, str]:
+    """Return the record of a plan but for its digest, the same as JSON, and the digest of that."""
     record: dict[str, Any] = {
         "flow": plan.flow_name,
         "atoms": _atom_records(plan),
@@ -161,8 +173,7 @@ def plan_record(plan: Plan) -> dict[str, Any]:
     if plan.votes:
         record["deciders"] = [list(vote) for vote in _votes(plan)]
     text = json.dumps(record, sort_keys=True)
-    record["digest"] = hashlib.sha256(text.encode()).hexdigest()
-    return record
+    return record, text, hashlib.sha256(text.encode()).hexdigest()
 
 
 def _votes(plan: Plan) -> Iterator[tuple[str | None, str, str, str]]:

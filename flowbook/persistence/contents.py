@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from json.encoder import encode_basestring as _quote
 from typing import Any, Final
 
 from flowbook.exceptions import EncodeError
-from flowbook.persistence.changes import Append, Change, Delete, Put, Row
+from flowbook.persistence.changes import Append, Change, Delete, Put
 from flowbook.persistence.texts import text_of
 
 _BEGINNINGS: Final[Mapping[type[Change], str]] = {Put: '["put",', Append: '["append",', Delete: '["delete",'}
@@ -30,6 +31,7 @@ def change_text(change: Change, limit_bytes: int | None) -> str:
     return f"{names}]" if isinstance(change, Delete) else f"{names},{text_of(change, limit_bytes)}]"
 
 
+@lru_cache(maxsize=256)
 def name_text(text: str) -> str:
     """Return a kind or a key as JSON text. Raises EncodeError for one that JSON cannot hold."""
     if text.isprintable():
@@ -59,11 +61,14 @@ def _is_change(change: object) -> bool:
 
 
 class Contents:
-    """The records that changes leave behind; ``answered`` are the posted requests that were deleted."""
+    """The records that changes leave behind; ``answered`` are the posted requests that were deleted.
+
+    A row is kept as it is given.
+    """
 
     def __init__(self) -> None:
-        self.rows: dict[str, dict[str, dict[str, Any]]] = {}
-        self.appended: dict[str, dict[str, list[Row]]] = {}
+        self.rows: dict[str, dict[str, Any]] = {}
+        self.appended: dict[str, dict[str, list[Any]]] = {}
         self.answered: set[str] = set()
 
     def take(self, changes: Iterable[Sequence[Any]]) -> None:
@@ -89,6 +94,10 @@ class Contents:
         for kind, of_kind in self.appended.items():
             for key, many in of_kind.items():
                 yield from (Append(kind, key, row) for row in many)
+
+    def texts(self) -> Iterator[str]:
+        """Yield the same changes as texts."""
+        return (change_text(change, None) for change in self.changes())
 
 
 def _take_out(records: dict[str, Any], kind: str, key: str) -> None:

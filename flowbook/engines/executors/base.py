@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, wait
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from typing import Any, Protocol
 
 from flowbook.atoms.base import Atom
@@ -51,7 +52,10 @@ class Executor(Protocol):
 
 def abandon(futures: Iterable[Future[Outcome]]) -> None:
     """Cancel what is queued and wait for what runs: nothing of a run goes on when its claim is given up."""
-    wait([future for future in futures if not future.cancel()])
+    running = [future for future in futures if not future.cancel()]
+    for future in running:
+        with suppress(CancelledError):  # by somebody else
+            future.exception()
 
 
 def attempt(atom: Atom, arguments: Mapping[str, Any], at: Context, clock: Clock) -> Outcome:

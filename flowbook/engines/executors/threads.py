@@ -7,8 +7,9 @@ import queue
 import sys
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from typing import Any
 
@@ -44,11 +45,11 @@ class ThreadsExecutor:
 
     def submit(self, call: Callable[..., Outcome], /, *args: Any) -> Future[Outcome]:
         """Queue ``call`` for the next free thread."""
-        future: Future[Outcome] = Future()
+        queued = _Call(call, args)
         if len(self._workers) < self._max_workers:
             self._workers.append(self._executor.submit(_work, self._queue, weakref.ref(self)))
-        self._queue.put(_Call(future, call, args))
-        return future
+        self._queue.put(queued)
+        return queued
 
     def stop(self, future: Future[Outcome]) -> bool:
         """Take back what is queued; a thread that runs cannot be ended."""
@@ -64,7 +65,7 @@ class ThreadsExecutor:
             while True:
                 call = self._queue.get_nowait()
                 if isinstance(call, _Call):
-                    call.future.cancel()
+                    call.cancel()
         if not self._workers or sys.is_finalizing():  # then threads have ended, and none can be started
             self._executor.shutdown(wait=False)
             return
@@ -80,24 +81,90 @@ class ThreadsExecutor:
             thread.join()
 
 
-class _Call:
-    """An attempt in the queue."""
+class _Call(Future[Outcome]):
+    """An attempt in the queue, and what becomes of it.
 
-    __slots__ = ("args", "call", "future")
+    What a Future does, with two plain locks: making its condition, whose lock is then taken five times, takes a good
+    part of the time of a short attempt on a thread. It has none of a Future's own fields, so `concurrent.futures.wait`
+    cannot wait for it.
+    """
 
-    def __init__(self, future: Future[Outcome], call: Callable[..., Outcome], args: tuple[Any, ...]) -> None:
-        self.future, self.call, self.args = future, call, args
+    def __init__(self, call: Callable[..., Outcome], args: tuple[Any, ...]) -> None:
+        self._call, self._args = call, args
+        self._gave: Outcome | None = None
+        self._raised: BaseException | None = None
+        self._is_cancelled = self._is_done = False
+        self._begun = threading.Lock()  # who takes it decides whether it is called or cancelled
+        self._ends = threading.Lock()  # held until it is done
+        self._ends.acquire()
+        self._listeners: deque[Callable[[Future[Outcome]], object]] = deque()
+
+    def __repr__(self) -> str:
+        state = "cancelled" if self._is_cancelled else "done" if self._is_done else "queued"
+        return f"<{type(self).__name__} {'running' if self.running() else state}>"
 
     def run(self) -> None:
-        """Call it, unless it was cancelled, and tell its future."""
-        if not self.future.set_running_or_notify_cancel():
-            return
-        try:
-            outcome = self.call(*self.args)
-        except BaseException as error:
-            self.future.set_exception(error)
-        else:
-            self.future.set_result(outcome)
+        """Call it, unless it was cancelled, and tell those who listen."""
+        if self._begun.acquire(blocking=False):
+            try:
+                self._gave = self._call(*self._args)
+            except BaseException as error:
+                self._raised = error
+            self._end()
+
+    def cancel(self) -> bool:
+        """Take it back; return whether it is never called."""
+        if self._begun.acquire(blocking=False):
+            self._is_cancelled = True
+            self._end()
+        return self._is_cancelled
+
+    def _end(self) -> None:
+        self._args = ()  # they may be large
+        self._is_done = True
+        self._ends.release()
+        self._tell()
+
+    def _tell(self) -> None:
+        with suppress(IndexError):
+            while True:
+                self._listeners.popleft()(self)  # whoever takes one out calls it, and nobody else
+
+    def add_done_callback(self, fn: Callable[[Future[Outcome]], object]) -> None:
+        """Call ``fn``, which raises nothing, with this once it is done: in the thread that ends it, or here and now."""
+        self._listeners.append(fn)
+        if self._is_done:
+            self._tell()
+
+    def cancelled(self) -> bool:
+        """Return whether it was taken back."""
+        return self._is_cancelled
+
+    def running(self) -> bool:
+        """Return whether it was begun and is not done."""
+        return self._begun.locked() and not self._is_done
+
+    def done(self) -> bool:
+        """Return whether it has ended, in whatever way."""
+        return self._is_done
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Wait until it is done, and return what it raised. Raises CancelledError and TimeoutError."""
+        if not self._is_done:
+            if not self._ends.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
+                raise TimeoutError
+            self._ends.release()
+        if self._is_cancelled:
+            raise CancelledError
+        return self._raised
+
+    def result(self, timeout: float | None = None) -> Outcome:
+        """Wait until it is done, and return what it gave, or raise what it raised."""
+        raised = self.exception(timeout)
+        if raised is not None:
+            raise raised
+        assert self._gave is not None
+        return self._gave
 
 
 def _work(waiting: queue.SimpleQueue[_Call | _Gate], executor: weakref.ref[ThreadsExecutor]) -> None:

@@ -23,8 +23,8 @@ from typing import Final
 from flowbook.clock import Clock, SystemClock, to_text
 from flowbook.exceptions import Damaged, FlowOwned, NotPossible, OwnershipLost
 from flowbook.persistence.backend import Backend, Claim, Fence, FlowRecords, FlowSummary, Query, Request
-from flowbook.persistence.changes import Change, Delete, Put, Row
-from flowbook.persistence.contents import Contents, changes_text
+from flowbook.persistence.changes import Change, Put, Row
+from flowbook.persistence.contents import Contents, change_text
 from flowbook.persistence.directory.files import Files, LocalFiles, meaning_of
 from flowbook.persistence.directory.folder import Folder
 from flowbook.persistence.directory.inspecting import findings_in
@@ -183,10 +183,9 @@ class DirectoryBackend(Backend):
 
     def commit(self, claim: Claim, changes: Sequence[Change], *, fence: Fence = Fence.SEQ) -> Claim:
         """Append all ``changes`` as one line to the claim's journal, and sync it."""
-        text = changes_text(changes, self.value_limit_bytes)
-        answered = [change.key for change in changes if type(change) is Delete and change.kind == "request"]
+        texts = [change_text(change, self.value_limit_bytes) for change in changes]
         try:
-            self._pens.use(claim, lambda pen: pen.commit(claim, fence, text, answered))
+            self._pens.use(claim, lambda pen: pen.commit(claim, fence, changes, texts))
         except OSError as error:
             raise meaning_of(error, self.url) from error
         with self._counting:

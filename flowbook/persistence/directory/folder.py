@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Final, TypeVar
 
 from flowbook.exceptions import Damaged
-from flowbook.persistence.contents import Contents, changes_text
+from flowbook.persistence.contents import Contents
 from flowbook.persistence.directory.files import Files
 from flowbook.persistence.directory.journal import Base, Header, Journal, Reader, commit_document
 from flowbook.persistence.directory.lines import Line, framed
@@ -166,7 +166,7 @@ class Folder:
 
     def snapshot(self, header: Header, contents: Contents) -> bool:
         """Sum up all records in a journal of their own; return whether its epoch was still free."""
-        records = [commit_document(None, changes_text([change], None)) for change in contents.changes()]
+        records = [commit_document(None, f"[{text}]") for text in contents.texts()]
         base = Base(None, 0, len(records), tuple(sorted(contents.answered)))
         lines = [header.document(), base.document(), *records]
         if not self.publish(epoch_name(header.epoch), lines):

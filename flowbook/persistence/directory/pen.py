@@ -11,9 +11,10 @@ from typing import Final, TypeVar
 
 from flowbook.exceptions import OwnershipLost, StorageBusy
 from flowbook.persistence.backend import Claim, Fence
-from flowbook.persistence.changes import Row
+from flowbook.persistence.changes import Change, Delete, Row
 from flowbook.persistence.directory.folder import Folder
 from flowbook.persistence.directory.journal import Header, Journal, commit_document, lease_document
+from flowbook.persistence.directory.kept import Kept
 from flowbook.persistence.directory.lines import framed, is_room
 from flowbook.persistence.directory.names import epoch_name
 from flowbook.persistence.directory.root import Root
@@ -47,6 +48,7 @@ class Pen:
         self._room_until = 0  # up to here there may be room behind the last line
         self._unchanged_ns: int | None = None  # nothing has come or gone in the folder while it says so
         self._journal: Journal | None = None
+        self._kept: Kept | None = None
 
     def close(self) -> None:
         """Close the journal and its folder, when no other thread is writing any more."""
@@ -60,8 +62,10 @@ class Pen:
         self.folder.files.close(self._file)
         self.folder.files.close(self.folder.descriptor)
 
-    def commit(self, claim: Claim, fence: Fence, changes: str, answered: Sequence[str]) -> None:
-        """Append changes, as text, in one line; when this returns it is durable, and answered requests are removed.
+    def commit(self, claim: Claim, fence: Fence, changes: Sequence[Change], texts: Sequence[str]) -> None:
+        """Append changes, given with their texts, in one line; when this returns it is durable.
+
+        Requests that the changes answer are removed then.
 
         Raises OwnershipLost.
         """
@@ -72,10 +76,11 @@ class Pen:
                 if claim.seq != journal.seq:
                     raise self._lost(claim)
                 number = claim.seq + 1
-            self._append(journal, commit_document(number, changes))
+            self._append(journal, commit_document(number, f"[{','.join(texts)}]"), changes, texts)
             journal.seq = number or journal.seq
             if self._is_lost():
                 raise self._lost(claim)
+            answered = [change.key for change in changes if type(change) is Delete and change.kind == "request"]
             if answered:
                 forget_requests(self.folder, answered)
         finally:
@@ -103,11 +108,12 @@ class Pen:
         Raises OwnershipLost.
         """
         folder, epoch = self.folder, self.epoch + 1
-        self._begin()
+        journal = self._begin()
         try:
             if self._is_lost():
                 raise self._lost(claim)
-            contents, _ = folder.read()
+            kept = self._kept
+            contents = kept if kept is not None and kept.are_all(journal) else folder.read()[0]
             waiting = requests_in(folder, contents.answered)
             if forget_requests(folder, contents.answered):
                 folder.files.sync(folder.descriptor)
@@ -179,6 +185,7 @@ class Pen:
         if journal is None:
             data = files.read(self._file, 0, files.size(self._file))
             journal, _ = reader.journal(data, self._name, self.epoch)
+            self._kept = Kept(journal)
             self._room_until = len(data)
             behind = data[journal.end :]
         else:
@@ -200,7 +207,9 @@ class Pen:
         self._journal = journal
         return journal
 
-    def _append(self, journal: Journal, document: str) -> None:
+    def _append(
+        self, journal: Journal, document: str, changes: Sequence[Change] = (), texts: Sequence[str] = ()
+    ) -> None:
         """Write a line, and now and then room behind it: to write over it makes a file no longer, and syncs are quick.
 
         A file that grows must have its size written down as well, in another place of the disk.
@@ -216,8 +225,10 @@ class Pen:
             self._unsure = True  # a whole line may count already for a newer owner: it cannot be taken back
             raise
         self._room_until = max(self._room_until, end + room)
-        journal.end = end
+        start, journal.end = journal.end, end
         journal.crc = crc
+        if self._kept is not None:
+            self._kept.add(start, end, changes, texts)
 
 
 def _room_behind(end: int) -> int:

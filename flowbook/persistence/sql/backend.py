@@ -56,7 +56,6 @@ class SqlBackend(OfDatabase, ReadsDatabase, Backend):
         self._statements = database.statements
         self._clock = clock or SystemClock()
         self._counting = threading.Lock()
-        self._loads = {}
 
     def open(self) -> None:
         """Make the database ready: a new one gets the schema, an older one the newest."""

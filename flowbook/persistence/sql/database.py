@@ -16,7 +16,7 @@ from flowbook.exceptions import StorageBusy, StorageUnavailable
 from flowbook.persistence.owners import Owner
 from flowbook.persistence.sql.schema import bring_up_to_date, revision_of
 from flowbook.persistence.sql.sessions import Session, Sessions
-from flowbook.persistence.sql.statements import Statements
+from flowbook.persistence.sql.statements import statements_of
 from flowbook.persistence.sql.tables import REVISIONS, SCHEMA
 from flowbook.persistence.sql.together import Sender
 
@@ -70,7 +70,7 @@ class Database(Sender, ABC):
     def __init__(self, url: str, engine: Engine) -> None:
         self.url = url
         self.dialect = engine.dialect
-        self.statements = Statements(engine.dialect)
+        self.statements = statements_of(engine.dialect)
         self._engine = engine
         self._sessions = Sessions(self.connect)
         self._opening = threading.RLock()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from flowbook.exceptions import NotFound
 from flowbook.persistence.backend import FlowRecords, FlowSummary, Query
@@ -24,7 +25,6 @@ class ReadsDatabase:
     url: str
     _database: Database
     _statements: Statements
-    _loads: dict[tuple[str, ...] | None, tuple[str, list[Any]]]
 
     def find(self, query: Query) -> Sequence[FlowSummary]:
         """Return the summaries of the flows that match, newest first, equally old ones by id."""
@@ -41,23 +41,19 @@ class ReadsDatabase:
     def _found(
         self, flow: str, kinds: Sequence[str] | None, records_in: Callable[..., FlowRecords | None]
     ) -> FlowRecords:
-        text, values = self._loading(None if kinds is None else tuple(kinds))
-        claim = f"flow:{quoted(flow)}"
+        wanted = None if kinds is None else tuple(kinds)
+        text, values = self._statements.kept(("load", wanted), partial(loading, wanted))
+        claim = f"flow:{quoted(flow)}"  # what None stands for
         found = self._database.read(text, [claim if value is None else value for value in values])
         records = records_in(flow, found, kinds, self.url)
         if records is None:
             raise self._not_found(flow)
         return records
 
-    def _loading(self, kinds: tuple[str, ...] | None) -> tuple[str, list[Any]]:
-        """Return the text and values of `loading`, compiled once for the same kinds; None stands for the claim."""
-        if kinds not in self._loads:
-            self._loads[kinds] = self._statements.once(loading(kinds))
-        return self._loads[kinds]
-
     def _not_found(self, flow: str) -> NotFound:
-        newest = select(FLOWS.c.claim).order_by(FLOWS.c.created_at.desc()).limit(_NEAR_NAMES)
-        known = [
-            name_of(claim).removeprefix("flow:") for (claim,) in self._database.read(*self._statements.once(newest))
-        ]
-        return NotFound("run", flow, known)
+        newest = self._database.read(*self._statements.kept("newest", _newest))
+        return NotFound("run", flow, [name_of(claim).removeprefix("flow:") for (claim,) in newest])
+
+
+def _newest() -> Select[str]:
+    return select(FLOWS.c.claim).order_by(FLOWS.c.created_at.desc()).limit(_NEAR_NAMES)

@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +31,7 @@ from flowbook.persistence.options import Options
 from flowbook.persistence.owners import LivenessFile, Owner
 from flowbook.persistence.sql.database import Database, revision_seen_by
 from flowbook.persistence.sql.inspecting import of_content, of_files
+from flowbook.persistence.sql.together import insert_of, is_insert
 
 _Result = TypeVar("_Result")
 
@@ -46,6 +48,7 @@ _MEANINGS: dict[int, type[StorageBusy | StorageFull | StorageUnavailable | Damag
 }
 _AS_IT_IS = "as it is"
 _PAUSE_S = 0.01
+_ROWS_AT_ONCE = 32  # the driver keeps 128 statements ready: those of two tables with any number of rows
 
 
 def path_of(options: Options) -> str:
@@ -181,6 +184,18 @@ class SqliteDatabase(Database):
         if _identity(self.path) != self._identity:
             raise StorageUnavailable(self.url, "the file was moved, deleted or replaced while it was in use")
         cursor.execute("BEGIN IMMEDIATE")
+
+    def run_for_all(self, cursor: DBAPICursor, text: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run a statement that changes rows with each of ``rows``, in their order.
+
+        An insert of many at once takes two thirds of the time.
+        """
+        if is_insert(text):
+            for start in range(0, len(rows), _ROWS_AT_ONCE):
+                some = rows[start : start + _ROWS_AT_ONCE]
+                cursor.execute(insert_of(text, len(some)), [*chain.from_iterable(some)])
+        else:
+            super().run_for_all(cursor, text, rows)
 
     def tables(self, cursor: DBAPICursor) -> Collection[str]:
         """Return the names of the tables."""

@@ -5,6 +5,7 @@ Rebuilding and recompiling them costs several times what they do, and SQLAlchemy
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Final
 
@@ -44,6 +45,7 @@ class Statements:
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
+        self._kept: dict[object, tuple[str, list[Any]]] = {}
         self._fences()
         self._changes()
         self._claims()
@@ -99,6 +101,12 @@ class Statements:
         compiled: Any = statement.compile(dialect=self._dialect)  # its SQLCompiler is not typed by compile()
         return str(compiled), [compiled.params[name] for name in compiled.positiontup]
 
+    def kept(self, key: object, make: Callable[[], ClauseElement]) -> tuple[str, list[Any]]:
+        """Return the same of a statement that is made and compiled once, under a key of its own."""
+        if key not in self._kept:
+            self._kept[key] = self.once(make())
+        return self._kept[key]
+
     def _text(self, statement: ClauseElement) -> str:
         return str(statement.compile(dialect=self._dialect))
 
@@ -131,6 +139,17 @@ class Statements:
     @property
     def _speaks_mysql(self) -> bool:
         return self._dialect.name in ("mysql", "mariadb")
+
+
+_of_dialects: Final[dict[tuple[type[Dialect], str], Statements]] = {}
+
+
+def statements_of(dialect: Dialect) -> Statements:
+    """Return the statements of a dialect, compiled once in this process: many runs may open a backend of their own."""
+    kind = type(dialect), dialect.paramstyle
+    if kind not in _of_dialects:
+        _of_dialects[kind] = Statements(dialect)
+    return _of_dialects[kind]
 
 
 def _is(table: Table, column: str) -> ColumnElement[bool]:

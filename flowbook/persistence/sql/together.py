@@ -50,7 +50,12 @@ def parts_of(rows: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]
     yield rows[start:]
 
 
-@lru_cache(maxsize=64)
+def is_insert(text: str) -> bool:
+    """Return whether a statement inserts a row, so that one of it can insert many."""
+    return text.startswith(_INSERT)
+
+
+@lru_cache(maxsize=256)
 def insert_of(text: str, count: int) -> str:
     """Return an INSERT of one row as one of many; any other statement is for one row."""
     return text if count == 1 else _ROW.sub(lambda row: f"VALUES {', '.join([row[1]] * count)}", text)
@@ -70,5 +75,5 @@ def inserts_of(batches: Sequence[Batch]) -> tuple[tuple[tuple[str, int], ...], l
     """
     inserts = tuple((text, len(rows)) for text, rows in batches)
     rows = [row for _, some in batches for row in some]
-    is_plain = all(text.startswith(_INSERT) for text, _ in inserts) and len(dict(inserts)) == len(inserts)
+    is_plain = all(is_insert(text) for text, _ in inserts) and len(dict(inserts)) == len(inserts)
     return (inserts, [*chain.from_iterable(rows)]) if is_plain and len(list(parts_of(rows))) == 1 else None

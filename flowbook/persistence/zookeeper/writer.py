@@ -16,7 +16,6 @@ from kazoo.exceptions import NodeExistsError, NoNodeError
 from flowbook.exceptions import Damaged, OwnershipLost, StorageBusy, StorageUnavailable
 from flowbook.persistence.backend import Claim, Fence, Request
 from flowbook.persistence.changes import Change, Delete
-from flowbook.persistence.contents import change_text
 from flowbook.persistence.zookeeper.asking import Op, refusal_in
 from flowbook.persistence.zookeeper.connection import Connection, ReplyLost
 from flowbook.persistence.zookeeper.head import Base, Head, flow_row_after
@@ -151,7 +150,7 @@ class Writer:
         Raises Gone and Damaged.
         """
         contents, names = records_of(self.space, head)
-        changes = [change_text(change, None) for change in contents.changes()]
+        changes = list(contents.texts())
         token = new_token()
         try:
             parts = write_parts(self.space, f"[{','.join(changes)}]".encode(), token) if changes else 0

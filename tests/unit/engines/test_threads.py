@@ -6,6 +6,7 @@ import gc
 import subprocess
 import sys
 import threading
+from concurrent.futures import CancelledError, Future
 
 import pytest
 
@@ -66,6 +67,57 @@ def test_a_cancelled_call_is_not_made() -> None:
     executor.submit(here).result()  # behind it
     assert called == []
     executor.shutdown()
+
+
+def test_a_call_says_how_far_it_is_and_tells_each_who_listens_once() -> None:
+    executor = ThreadsExecutor(1)
+    begun, may_end = threading.Event(), threading.Event()
+
+    def slow() -> Outcome:
+        begun.set()
+        may_end.wait()
+        return Outcome("done")
+
+    heard: list[tuple[str, Future[Outcome]]] = []
+    call, queued = executor.submit(slow), executor.submit(here)
+    for name in ("first", "second"):
+        call.add_done_callback(lambda ended, name=name: heard.append((name, ended)))
+    begun.wait()
+    assert (call.running(), call.done(), call.cancel(), call.cancelled()) == (True, False, False, False)
+    assert (queued.running(), queued.done(), repr(queued)) == (False, False, "<_Call queued>")
+    with pytest.raises(TimeoutError):
+        call.result(timeout=0)
+    may_end.set()
+    assert (call.result(60).value, call.exception()) == ("done", None)
+    assert (call.running(), call.done(), call.cancel()) == (False, True, False)
+    queued.result()  # behind it: by now all have been told
+    call.add_done_callback(lambda ended: heard.append(("late", ended)))
+    assert heard == [("first", call), ("second", call), ("late", call)]
+    executor.shutdown()
+
+
+def test_a_call_that_was_cancelled_stays_so() -> None:
+    executor = ThreadsExecutor(1)
+    begun, may_end = threading.Event(), threading.Event()
+
+    def slow() -> Outcome:
+        begun.set()
+        may_end.wait()
+        return Outcome()
+
+    executor.submit(slow)
+    begun.wait()
+    queued = executor.submit(here)
+    heard: list[Future[Outcome]] = []
+    queued.add_done_callback(heard.append)
+    assert queued.cancel()
+    assert queued.cancel()
+    assert (queued.cancelled(), queued.done(), queued.running(), heard) == (True, True, False, [queued])
+    with pytest.raises(CancelledError):
+        queued.result()
+    may_end.set()
+    executor.shutdown()
+    assert queued.cancelled()
 
 
 def test_an_error_of_a_call_is_told_and_its_thread_goes_on() -> None:

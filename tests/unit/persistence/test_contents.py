@@ -8,7 +8,7 @@ import pytest
 
 from flowbook.exceptions import EncodeError
 from flowbook.persistence.changes import Append, Delete, Put
-from flowbook.persistence.contents import Contents, change_text, changes_in, changes_text
+from flowbook.persistence.contents import Contents, changes_in, changes_text
 
 
 def test_changes_come_back_from_their_text() -> None:
@@ -23,7 +23,7 @@ def test_changes_come_back_from_their_text() -> None:
 def test_what_is_written_anew_leaves_the_same_records_the_flow_first() -> None:
     contents, again = Contents(), Contents()
     contents.take([["put", "atom", "a", {"n": 1.5}], ["append", "try", "a", {"é": None}], ["put", "flow", "f", {}]])
-    texts = [change_text(change, None) for change in contents.changes()]
+    texts = list(contents.texts())
     again.take(changes_in(json.loads(f"[{','.join(texts)}]")))
     assert (again.rows, again.appended) == (contents.rows, contents.appended)
     assert texts[0] == '["put","flow","f",{}]'

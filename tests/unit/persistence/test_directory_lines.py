@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowbook.exceptions import Damaged, NewerSchema
-from flowbook.persistence.contents import Contents, changes_text
+from flowbook.persistence.contents import Contents
 from flowbook.persistence.directory.journal import Base, Header, Reader, commit_document, lease_document
 from flowbook.persistence.directory.lines import BrokenLine, Line, framed, is_room, is_torn, line_from, lines_in
 from flowbook.testing.backend_samples import stranger
@@ -332,7 +332,7 @@ def test_a_summary_writes_all_records_anew_the_flow_first() -> None:
     changes = [["put", "atom", "a", {"é": "\ud800"}], ["append", "attempt", "a", {"n": 1}], ["put", "flow", "f", {}]]
     contents, again = Contents(), Contents()
     contents.take(changes)
-    texts = [commit_document(None, changes_text([change], None)) for change in contents.changes()]
+    texts = [commit_document(None, f"[{text}]") for text in contents.texts()]
     data = file_of(list(map(json.loads, texts)))
     again.take(reader().changes(lines_in(data), "epoch"))
     assert (again.rows, again.appended) == (contents.rows, contents.appended)

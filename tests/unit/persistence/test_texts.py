@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from flowbook.exceptions import EncodeError
@@ -46,3 +48,9 @@ def test_only_those_are_left_that_were_to_be_read_with_the_broken_one() -> None:
 def test_large_texts_are_not_copied_together() -> None:
     large = f'{{"value":"{"x" * 3_000_000}"}}'
     assert list(rows_of([large, large])) == [None, None]
+
+
+def test_a_row_is_written_as_json_would_write_it() -> None:
+    row = {"0": 0.0, "-0": -0.0, "inf": float("inf"), "no": None, "yes": True, "100 %s": 1, '"': [1.5, {"é": "\n"}]}
+    for _ in range(2):  # what was written once is remembered
+        assert text_of(Put("atom", "a", row), None) == json.dumps(row, ensure_ascii=False, separators=(",", ":"))
