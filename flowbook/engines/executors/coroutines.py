@@ -13,7 +13,7 @@ from flowbook.atoms.base import Atom
 from flowbook.atoms.task import Task
 from flowbook.clock import Clock
 from flowbook.engines.context import CURRENT, Context, Outcome
-from flowbook.engines.executors.base import attempt, in_time, limited_attempt
+from flowbook.engines.executors.base import NO_AWAITABLES, attempt, in_time, limited_attempt, refuse_unawaited
 from flowbook.engines.executors.loops import LoopLeft, OwnLoop, loop_of_caller
 from flowbook.engines.executors.threads import ThreadsExecutor
 from flowbook.exceptions import NotPossible
@@ -163,8 +163,11 @@ async def _attempt(atom: Task, arguments: Mapping[str, Any], at: Context, clock:
     reverts = at.direction is Direction.REVERT
     try:
         if atom.has_hooks:
-            return Outcome(await _hooked(atom, arguments, reverts=reverts), None, began_at)
-        value = await (atom.revert(**arguments) if reverts else atom.execute(**arguments))
+            value = await _hooked(atom, arguments, reverts=reverts)
+        else:
+            value = await (atom.revert(**arguments) if reverts else atom.execute(**arguments))
+        if type(value) not in NO_AWAITABLES:
+            refuse_unawaited(atom, at.direction, value)
         return Outcome(value, None, began_at)
     except BaseException as error:
         return Outcome(None, Failure.from_exception(error), began_at)
