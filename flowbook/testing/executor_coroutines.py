@@ -69,7 +69,7 @@ class Forget(Say, plain.Forget):
         said = await super().execute()
         return plain.later(self.name) if self.forgets == "execute" else said
 
-    async def revert(self) -> Any:
+    async def revert(self) -> Any:  # type: ignore[override]
         """Note it, and return nothing, or a coroutine."""
         await super().revert()
         return plain.later(self.name) if self.forgets == "revert" else None
