@@ -231,9 +231,13 @@ class Failure:
 
     def __reduce__(self) -> tuple[Callable[..., Failure], tuple[object, ...]]:
         """Pickle all but traceback objects; arguments and a live exception only when they can be pickled."""
+        return self.reduced(portable)
+
+    def reduced(self, keep: Callable[[object], object]) -> tuple[Callable[..., Failure], tuple[object, ...]]:
+        """Return what a pickler makes this of again; ``keep`` gives a part that can travel with it, of others None."""
         texts = (self.type_names, self.exception_str, self.traceback_str)
         parts = None if self.exception is None else parts_of(self.exception)
-        return _unpickled, (*texts, portable(self.exception_args), self.causes, portable(parts))
+        return _unpickled, (*texts, keep(self.exception_args), self.causes, keep(parts))
 
 
 class InvalidFormat(Damaged, ValueError):

@@ -379,6 +379,70 @@ def test_what_a_program_defines_travels_and_nothing_is_said_on_stderr(
     assert (output, errors) == ("True True []\ngone\n", "")
 
 
+_OWN_ERRORS = """
+    from flowbook import LinearFlow, WrappedFailure, engines, task
+
+    class Broken(Exception):
+        def __init__(self, code, text):
+            super().__init__(f"{code}: {text}")
+            self.code = code
+
+        def __reduce__(self):
+            return Broken, (self.code, "again")
+
+    class Lasting(Exception):
+        pass
+
+    def local():
+        class Local(Lasting):
+            pass
+        return Local
+
+    LOCAL = local()
+
+    def undo(flow_failures):
+        (failure,) = flow_failures.values()
+        if failure.exception is not None:
+            raise Broken(type(failure.exception).__name__, "undone")
+
+    @task(revert=undo)
+    def begin():
+        pass
+
+    @task
+    def fail(kind):
+        try:
+            raise Broken(3, "bad")
+        except Broken as cause:
+            if kind == "cause":
+                raise Lasting("because") from cause
+            if kind == "local":
+                raise LOCAL("here")
+            raise
+
+    if __name__ == "__main__":
+        for kind in ("itself", "cause", "local"):
+            try:
+                flow = LinearFlow("f").add(begin, fail)
+                engines.run(flow, {"kind": kind}, engine="parallel", executor="dask", max_workers=1)
+            except WrappedFailure as error:
+                failed, undone = error
+                caused = [type(cause.exception).__name__ for cause in failed.causes]
+                print(type(failed.exception) in (Broken, Lasting, LOCAL), caused, undone.exception)
+"""
+
+
+@pytest.mark.parametrize("typed_in", [False, True])
+def test_an_exception_whose_class_a_program_defines_arrives_as_itself(
+    tmp_path: Path, started: Callable[..., subprocess.Popen[str]], typed_in: bool
+) -> None:
+    words = ["-c", textwrap.dedent(_OWN_ERRORS)] if typed_in else [_program(tmp_path, _OWN_ERRORS)]
+    output, errors = started("", *words).communicate(timeout=60)
+    assert errors == ""
+    told = ["True [] Broken: again", "True ['Broken'] Lasting: again", "True ['Broken'] Local: again"]
+    assert output.splitlines() == told
+
+
 _TWO_THAT_WAIT = """
     from pathlib import Path
     from flowbook import UnorderedFlow, engines
