@@ -22,7 +22,7 @@ from flowbook.engines.context import Context, Outcome
 from flowbook.engines.executors.errors import NotPicklable
 from flowbook.engines.executors.pickling import by_reference, pickled, unpickled
 from flowbook.engines.executors.worker import not_unpickled, of_result
-from flowbook.failure import Failure
+from flowbook.failure import Failure, reduced
 from flowbook.secrets import masking
 
 TURN_S: Final = 0.25
@@ -54,7 +54,7 @@ NO_TURN: Final = b""
 class _ByValue(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
     def reducer_override(self, obj: Any) -> Any:  # typed so by pickle
         if isinstance(obj, Failure):
-            return obj.reduced(_kept)
+            return reduced(obj, _kept)
         if isinstance(obj, FunctionTask) and obj.__module__ == "__main__":
             return Task.__reduce_ex__(obj, pickle.HIGHEST_PROTOCOL)  # whole: not the name that it has there
         return super().reducer_override(obj)
