@@ -231,9 +231,7 @@ class Failure:
 
     def __reduce__(self) -> tuple[Callable[..., Failure], tuple[object, ...]]:
         """Pickle all but traceback objects; arguments and a live exception only when they can be pickled."""
-        texts = (self.type_names, self.exception_str, self.traceback_str)
-        parts = None if self.exception is None else parts_of(self.exception)
-        return _unpickled, (*texts, portable(self.exception_args), self.causes, portable(parts))
+        return reduced(self, portable)
 
 
 class InvalidFormat(Damaged, ValueError):
@@ -466,6 +464,13 @@ _RIGHT: Mapping[str, Callable[[object], bool]] = {
     "causes": _is_causes,
 }
 _LEFT_OUT: Mapping[str, object] = {"version": 0, "causes": ()}
+
+
+def reduced(failure: Failure, keep: Callable[[object], object]) -> tuple[Callable[..., Failure], tuple[object, ...]]:
+    """Return what a pickler makes a failure of again; ``keep`` gives a part that can travel with it, of others None."""
+    texts = (failure.type_names, failure.exception_str, failure.traceback_str)
+    parts = None if failure.exception is None else parts_of(failure.exception)
+    return _unpickled, (*texts, keep(failure.exception_args), failure.causes, keep(parts))
 
 
 def _unpickled(

@@ -61,6 +61,13 @@ _ENGINE_OPTIONS: Final = (
     click.option("--engine", default="serial", metavar="NAME", help="serial (default) or parallel."),
     click.option("--executor", metavar="NAME", help="Where a parallel engine runs atoms: threads (default), async, …"),
     click.option("--max-workers", type=click.IntRange(1), metavar="N", help="How many atoms run side by side."),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="S",
+        help="How many seconds the run may take, from when it is first begun; then it is cancelled and reverted. A run "
+        "that has a deadline keeps it. Default: no limit.",
+    ),
     click.option("--rerun", is_flag=True, help="Run a finished run again, in a new round."),
     click.option(
         "--on-change",

@@ -29,7 +29,7 @@ EPILOG = f"""\b
 Examples:
   flowbook resume r1 --allow orders.py
   flowbook resume @last --allow shop --engine parallel
-  flowbook resume r1 --allow orders.py --wait --timeout 600
+  flowbook resume r1 --allow orders.py --wait --wait-timeout 600
   flowbook resume @failed --rerun --allow orders.py --progress plain
 \n{EXIT_CODES}"""
 
@@ -59,10 +59,10 @@ class ResumeRefused(FactoryRefused):
 )
 @click.option("--wait", is_flag=True, help="Wait until the run's owner has ended, or is known to be gone.")
 @click.option(
-    "--timeout",
+    "--wait-timeout",
     type=click.FloatRange(min=0),
     metavar="S",
-    help="With --wait: wait at most S seconds; how long the run takes is not limited. Default: no limit.",
+    help="With --wait: wait at most S seconds; how long the run takes is not limited by that. Default: no limit.",
 )
 @backend_option
 @engine_options
@@ -74,7 +74,7 @@ def resume(
     run_id: str | None,
     allow: tuple[str, ...],
     wait: bool,
-    timeout: float | None,
+    wait_timeout: float | None,
     backend: str,
     progress: str,
     **options: Any,  # those of `load_from_run`, by its names
@@ -88,9 +88,9 @@ def resume(
 
     --wait never takes the run from an owner that lives. If the owner finishes it, the saved results are shown; if the
     owner gives it up, dies, or lets its lease end, the run goes on here. Ctrl-C during the wait exits with 130, a
-    --timeout that has passed with 6; the run is not touched then.
+    --wait-timeout that has passed with 6; the run is not touched then.
     """
-    _check(context, wait, timeout, take_over=options["take_over"])
+    _check(context, wait, wait_timeout, take_over=options["take_over"])
     session = context.ensure_object(Session)
     with closing(open_backend(backend, session)) as opened, logs_told(session):
         words = backend_words(context, backend)
@@ -99,15 +99,15 @@ def resume(
         engine = _load(opened, Hints(found, words, "", keeps), allow, options)
         hints = Hints(found, words, allow[0] if allow else "", keeps)
         if wait:
-            return wait_and_work(engine, session, hints, how=progress, rerun=options["rerun"], timeout_s=timeout)
+            return wait_and_work(engine, session, hints, how=progress, rerun=options["rerun"], timeout_s=wait_timeout)
         return work(engine, session, hints, how=progress)
 
 
-def _check(context: click.Context, wait: bool, timeout: float | None, *, take_over: bool) -> None:
+def _check(context: click.Context, wait: bool, wait_timeout: float | None, *, take_over: bool) -> None:
     if wait and take_over:
         raise click.UsageError("--wait leaves the run to an owner that lives, --take-over does not: give one", context)
-    if timeout is not None and not wait:
-        raise click.UsageError("--timeout is how long to --wait: give both", context)
+    if wait_timeout is not None and not wait:
+        raise click.UsageError("--wait-timeout is how long to --wait: give both", context)
 
 
 def _load(backend: Backend, hints: Hints, allow: tuple[str, ...], options: dict[str, Any]) -> Engine:

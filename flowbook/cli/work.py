@@ -15,6 +15,7 @@ from flowbook.cli.streams import write
 from flowbook.cli.summary import Hints, sum_up
 from flowbook.cli.texts import value_text
 from flowbook.engines.engine import Engine
+from flowbook.engines.errors import FlowCancelled, FlowTimedOut
 from flowbook.engines.results import CANCELLED, TIMED_OUT
 from flowbook.events import ANY, PROGRESS
 from flowbook.exceptions import FlowbookError, NotFound
@@ -25,7 +26,10 @@ from flowbook.views.following import InEngine
 
 RESULTS_SHOWN: Final = 50
 
-_REASONS: Final = {CANCELLED: "was cancelled", TIMED_OUT: "was not finished by its deadline, and was cancelled"}
+_REASONS: Final = {
+    CANCELLED: f"was cancelled; flowbook explain {FlowCancelled.code} tells more",
+    TIMED_OUT: f"was not finished by its deadline, and was cancelled; flowbook explain {FlowTimedOut.code} tells more",
+}
 
 
 def work(engine: Engine, session: Session, hints: Hints, *, how: str) -> Exit:

@@ -61,6 +61,20 @@ class Hooked(FailAtFirst, plain.Hooked):
     """Has hooks, which note that they are called."""
 
 
+class Forget(Say, plain.Forget):
+    """Returns a coroutine that nobody has awaited, from ``execute`` or from ``revert``."""
+
+    async def execute(self) -> Any:
+        """Return the name, or a coroutine that would."""
+        said = await super().execute()
+        return plain.later(self.name) if self.forgets == "execute" else said
+
+    async def revert(self) -> Any:  # type: ignore[override]
+        """Note it, and return nothing, or a coroutine."""
+        await super().revert()
+        return plain.later(self.name) if self.forgets == "revert" else None
+
+
 class Tell(Wait):
     """Tells of itself, then waits for the gate."""
 

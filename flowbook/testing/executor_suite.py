@@ -33,6 +33,7 @@ from flowbook.engines import executors
 from flowbook.engines.context import Outcome
 from flowbook.engines.engine import Engine
 from flowbook.engines.executors.base import Executor, Handed
+from flowbook.exceptions import NotPossible
 from flowbook.persistence import Backend, fetch
 from flowbook.testing import executor_coroutines, executor_tasks
 from flowbook.testing.executor_tasks import EXCEPTIONS, noted, wait_until
@@ -232,6 +233,21 @@ class FailingContract(_Contract):
         with pytest.raises(ValueError, match="bad") as raised:
             self.load(self.tasks.FailAtFirst("fail", tmp_path, "ValueError"), executor).run()
         assert raised.value.args == ("bad", 3)
+
+    @pytest.mark.parametrize("method", ["execute", "revert"])
+    def test_a_coroutine_that_nobody_awaits_is_a_failure_of_who_returned_it(
+        self, executor: Any, backend: Backend, tmp_path: Path, method: str
+    ) -> None:
+        last = self.tasks.FailAtFirst("last", tmp_path, "ValueError")
+        engine = self.load(LinearFlow("f").add(self.tasks.Forget("forget", tmp_path, method), last), executor, backend)
+        *_, state = engine.run_iter()
+        stored = engine.storage
+        failures = stored.get_failures() if method == "execute" else stored.get_revert_failures()
+        failure = failures["forget"]
+        assert failure.check(NotPossible)
+        assert failure.exception_str.startswith(f"{method} of 'forget' returned a coroutine, which nobody awaits: ")
+        assert state == (FlowState.REVERTED if method == "execute" else FlowState.FAILURE)
+        assert noted(tmp_path).count("forget") == 1
 
     def test_an_interrupt_that_a_task_raises_leaves_run_and_the_run_goes_on_later(
         self, executor: Any, backend: Backend, tmp_path: Path

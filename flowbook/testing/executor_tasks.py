@@ -146,6 +146,24 @@ class Undo(Say):
         note(self.folder, f"revert {self.name} {result} {sorted(flow_failures)}")
 
 
+class Forget(Say):
+    """Returns a coroutine that nobody has awaited, from ``execute`` or from ``revert``."""
+
+    def __init__(self, name: str, folder: Path, method: str) -> None:
+        super().__init__(name, folder)
+        self.forgets = method
+
+    def execute(self) -> Any:
+        """Return the name, or a coroutine that would."""
+        said = super().execute()
+        return later(self.name) if self.forgets == "execute" else said
+
+    def revert(self) -> Any:
+        """Note it, and return nothing, or a coroutine."""
+        super().revert()
+        return later(self.name) if self.forgets == "revert" else None
+
+
 class Locked(Exception):
     """Cannot be pickled."""
 
@@ -196,6 +214,11 @@ EXCEPTIONS: Mapping[str, Callable[[], BaseException]] = {
     "KeyboardInterrupt": KeyboardInterrupt,
 }
 """What a task may raise; a KeyboardInterrupt is no failure of the task."""
+
+
+async def later(value: object) -> object:
+    """Return what it is given."""
+    return value
 
 
 def note(folder: Path, text: str) -> None:

@@ -92,7 +92,7 @@ def test_ctrl_c_ends_the_waiting_and_touches_nothing(tmp_path: Path) -> None:
 
 def test_a_wait_that_takes_too_long_exits_with_6_and_names_the_owner(tmp_path: Path) -> None:
     owner = Waiting(tmp_path, "--backend", URLS[0])
-    ended = peer(tmp_path, URLS[0], "--timeout", "0").end()
+    ended = peer(tmp_path, URLS[0], "--wait-timeout", "0").end()
     assert ended.code == 6
     assert "error[FB302]: run 'r1' is owned by" in ended.err
     owner.let_go()
@@ -119,7 +119,7 @@ def test_programs_read_who_is_waited_for_as_an_event(tmp_path: Path) -> None:
     assert flowbook(tmp_path, "run", "steps.py::flow", "--run-id", "r1", "--backend", url).code == 0
     with fetch(url) as backend:
         backend.claim("flow:r1", stranger(), lease_s=1000)
-        words = "resume", "r1", "--allow", "steps.py", "--wait", "--timeout", "0", "--rerun", "--backend", url
+        words = "resume", "r1", "--allow", "steps.py", "--wait", "--wait-timeout", "0", "--rerun", "--backend", url
         ended = flowbook(tmp_path, *words, "--progress", "json")
         assert backend.find(Query(flow="r1"))[0].owner == stranger()
     document = json.loads(ended.err.splitlines()[0])
@@ -127,7 +127,7 @@ def test_programs_read_who_is_waited_for_as_an_event(tmp_path: Path) -> None:
     assert document["message"].startswith(f"run r1 is owned by {stranger()} since ")
 
 
-@pytest.mark.parametrize("words", [("--wait", "--take-over"), ("--timeout", "1")])
+@pytest.mark.parametrize("words", [("--wait", "--take-over"), ("--wait-timeout", "1")])
 def test_words_that_contradict_each_other_are_refused(words: tuple[str, ...], tmp_path: Path) -> None:
     ended = flowbook(tmp_path, "resume", "r1", *words)
     assert ended.code == 2

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from flowbook.atoms.base import Atom
 from flowbook.atoms.task import Task
@@ -14,7 +14,7 @@ from flowbook.engines.context import CURRENT, Context, Outcome
 from flowbook.engines.errors import AtomTimedOut
 from flowbook.exceptions import NotPossible
 from flowbook.failure import Failure
-from flowbook.states import EXECUTE, REVERT
+from flowbook.states import EXECUTE, REVERT, Direction
 
 DEFAULT_WINDOW = 16
 """How many attempts are handed over at a time, unless there are more workers: the bound on what runs again after a
@@ -64,7 +64,10 @@ def attempt(atom: Atom, arguments: Mapping[str, Any], at: Context, clock: Clock)
     before = CURRENT.set(at)
     try:
         call = _revert if at.direction is REVERT else _execute
-        return Outcome(call(atom, arguments), None, began_at)
+        value = call(atom, arguments)
+        if type(value) not in NO_AWAITABLES:
+            refuse_unawaited(atom, at.direction, value)
+        return Outcome(value, None, began_at)
     except BaseException as error:
         return Outcome(None, Failure.from_exception(error), began_at)
     finally:
@@ -78,6 +81,32 @@ def refuse_async(atoms: Iterable[Atom], executor: str) -> None:
             method = "execute" if EXECUTE in atom.awaits else "revert"
             what = f"{method} of {atom.name!r} is async, and {executor} cannot run it"
             raise NotPossible(what, where=atom.place, todo='give engine="parallel", executor="async"')
+
+
+NO_AWAITABLES: Final = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict})
+"""The types of most results: of these nobody has to ask further."""
+
+
+def refuse_unawaited(atom: Atom, direction: Direction, value: object) -> None:
+    """Raise NotPossible for a result that is a coroutine, or a future or task of asyncio: nobody would await it.
+
+    Other objects that can be awaited are values like any other: those of dask, for one, outlive the attempt.
+    """
+    kind = type(value)
+    if not hasattr(kind, "__await__"):
+        return
+    if isinstance(value, Coroutine):
+        value.close()  # it never began, and Python is not to warn of that
+    elif not hasattr(kind, "_asyncio_future_blocking"):  # asyncio's own mark; importing it takes a while
+        return
+    method = "execute" if direction is EXECUTE else "revert"
+    is_plain = isinstance(atom, Task) and direction not in atom.awaits
+    raise NotPossible(
+        f"{method} of {atom.name!r} returned a {kind.__name__}, which nobody awaits: "
+        + ("write it as 'async def'" if is_plain else "return what it gives"),
+        where=atom.place,
+        todo='give engine="parallel", executor="async", which runs what is async' if is_plain else "",
+    )
 
 
 def limited_attempt(atom: Atom, arguments: Mapping[str, Any], at: Context, clock: Clock) -> Outcome:

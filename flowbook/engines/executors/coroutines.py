@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, wait
+from concurrent.futures import Future, InvalidStateError, wait
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -13,8 +14,8 @@ from flowbook.atoms.base import Atom
 from flowbook.atoms.task import Task
 from flowbook.clock import Clock
 from flowbook.engines.context import CURRENT, Context, Outcome
-from flowbook.engines.executors.base import attempt, in_time, limited_attempt
-from flowbook.engines.executors.loops import LoopLeft, OwnLoop, loop_of_caller
+from flowbook.engines.executors.base import NO_AWAITABLES, attempt, in_time, limited_attempt, refuse_unawaited
+from flowbook.engines.executors.loops import LoopLeft, LoopWatch, OwnLoop, loop_of_caller
 from flowbook.engines.executors.threads import ThreadsExecutor
 from flowbook.exceptions import NotPossible
 from flowbook.failure import Failure
@@ -38,6 +39,7 @@ class AsyncExecutor:
         self.window = MAX_IN_FLIGHT
         self._threads = ThreadsExecutor(max_workers)
         self._own: OwnLoop | None = None
+        self._watch: LoopWatch | None = None  # of the caller's loop
         self._loop: asyncio.AbstractEventLoop | None = loop_of_caller()
         self._tasks: dict[Future[Outcome], asyncio.Task[Outcome] | None] = {}  # all in flight; None: not begun
         self._queue: deque[tuple[Future[Outcome], tuple[Any, ...]]] = deque()
@@ -54,6 +56,8 @@ class AsyncExecutor:
         if self._loop is None:
             self._own = OwnLoop()
             self._loop = self._own.loop
+        elif self._own is None and self._watch is None:
+            self._watch = LoopWatch(self._loop, self._interrupt)
         future: Future[Outcome] = Future()
         self._tasks[future] = None
         self._queue.append((future, args))
@@ -76,6 +80,8 @@ class AsyncExecutor:
 
     def shutdown(self) -> None:
         """Cancel what is queued and the coroutines that run, wait for them and for threads, and end both."""
+        if self._watch is not None:
+            self._watch.leave()
         try:
             running = [future for future in tuple(self._tasks) if not future.cancel()]
             if running and not self._tell(self._cancel, *running):
@@ -88,6 +94,11 @@ class AsyncExecutor:
             finally:
                 if self._own is not None:
                     self._own.close()
+
+    def _interrupt(self) -> None:
+        """End all attempts, since their loop will not; called in the thread that watches it."""
+        for future in tuple(self._tasks):
+            self._end(future, _failed(LoopLeft()))
 
     def _tell(self, call: Callable[..., None], *args: Any) -> bool:
         """Have the loop call something; return whether it will."""
@@ -136,9 +147,10 @@ class AsyncExecutor:
         self._end(future, outcome)
 
     def _end(self, future: Future[Outcome], outcome: Outcome) -> None:
-        del self._tasks[future]
+        self._tasks.pop(future, None)
         self._stopped.discard(future)
-        future.set_result(outcome)
+        with suppress(InvalidStateError):  # it was interrupted, or cancelled before it began
+            future.set_result(outcome)
 
 
 def _failed(error: BaseException) -> Outcome:
@@ -163,8 +175,11 @@ async def _attempt(atom: Task, arguments: Mapping[str, Any], at: Context, clock:
     reverts = at.direction is REVERT
     try:
         if atom.has_hooks:
-            return Outcome(await _hooked(atom, arguments, reverts=reverts), None, began_at)
-        value = await (atom.revert(**arguments) if reverts else atom.execute(**arguments))
+            value = await _hooked(atom, arguments, reverts=reverts)
+        else:
+            value = await (atom.revert(**arguments) if reverts else atom.execute(**arguments))
+        if type(value) not in NO_AWAITABLES:
+            refuse_unawaited(atom, at.direction, value)
         return Outcome(value, None, began_at)
     except BaseException as error:
         return Outcome(None, Failure.from_exception(error), began_at)

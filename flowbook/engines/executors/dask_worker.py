@@ -22,7 +22,7 @@ from flowbook.engines.context import Context, Outcome
 from flowbook.engines.executors.errors import NotPicklable
 from flowbook.engines.executors.pickling import by_reference, pickled, unpickled
 from flowbook.engines.executors.worker import not_unpickled, of_result
-from flowbook.failure import Failure
+from flowbook.failure import Failure, reduced
 from flowbook.secrets import masking
 
 TURN_S: Final = 0.25
@@ -53,6 +53,8 @@ NO_TURN: Final = b""
 
 class _ByValue(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
     def reducer_override(self, obj: Any) -> Any:  # typed so by pickle
+        if isinstance(obj, Failure):
+            return reduced(obj, _kept)
         if isinstance(obj, FunctionTask) and obj.__module__ == "__main__":
             return Task.__reduce_ex__(obj, pickle.HIGHEST_PROTOCOL)  # whole: not the name that it has there
         return super().reducer_override(obj)
@@ -64,11 +66,22 @@ def portable(value: object) -> bytes:
         data = by_reference(value)
     except Exception:  # whatever the classes of the caller raise
         data = b"__main__"
-    if b"__main__" not in data:
-        return data
+    return data if b"__main__" not in data else _by_value(value)
+
+
+def _by_value(value: object) -> bytes:
     whole = io.BytesIO()
     _ByValue(whole, pickle.HIGHEST_PROTOCOL).dump(value)
     return whole.getvalue()
+
+
+def _kept(part: object) -> object:
+    """Return a part of a failure when it can travel itself, else None."""
+    try:
+        _by_value(part)
+    except Exception:  # whatever the classes of the caller raise
+        return None
+    return part
 
 
 def run_attempt(parcel: bytes) -> bytes:
@@ -117,14 +130,15 @@ def _run(key: str, name: str, topic: str, call: Any, args: tuple[Any, ...]) -> b
     outcome = call(*(one.told_to(telling.tell) if isinstance(one, Context) else one for one in args))
     ended = Ended(outcome, told=telling.end(), seconds=time.monotonic() - began)
     what = f"the outcome of {name!r}"
+    dumps = portable if outcome.failure is None else _by_value  # by its name alone a failure would lose its exception
     try:
-        data = pickled(ended, what, name="outcome", dumps=portable)
+        data = pickled(ended, what, name="outcome", dumps=dumps)
     except NotPicklable as error:
         failure = Failure.from_exception(of_result(outcome.value, name, portable) or error)
         ended = ended._replace(outcome=Outcome(None, failure, outcome.began_at))
         data = pickled(ended, what, name="outcome", dumps=portable)
     secrets = tuple(text for text in masking.remembered() if text.encode("utf-8", "surrogatepass") in data)
-    return pickled(ended._replace(secrets=secrets), what, name="outcome", dumps=portable) if secrets else data
+    return pickled(ended._replace(secrets=secrets), what, name="outcome", dumps=dumps) if secrets else data
 
 
 class _Telling:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import threading
 from asyncio import AbstractEventLoop, Runner, new_event_loop
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Final
+
+WATCH_S: Final = 1.0
+"""How often the loop of a caller is looked at."""
 
 
 class LoopLeft(KeyboardInterrupt):
-    """The loop of the caller cancels all its tasks, attempts among them: no failure of theirs; they are interrupted."""
+    """The loop of the caller cancels all its tasks or has ended, attempts in it: no failures; they are interrupted."""
 
 
 class _Awaited(threading.local):
@@ -32,6 +36,32 @@ def awaited_by(loop: AbstractEventLoop) -> Iterator[None]:
         yield
     finally:
         _AWAITED.loop = None
+
+
+class LoopWatch:
+    """Looks at a caller's loop once a second, and calls ``on_end`` once when it will run nothing any more.
+
+    That is when it was closed, or left behind when the program ended. A loop that does so without cancelling its tasks
+    tells nobody of it.
+    """
+
+    def __init__(self, loop: AbstractEventLoop, on_end: Callable[[], None]) -> None:
+        self._loop, self._on_end = loop, on_end
+        self._left = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="flowbook loop watch", daemon=True)
+        self._thread.start()
+
+    def leave(self) -> None:
+        """Look no more."""
+        self._left.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._left.wait(WATCH_S):
+            is_left = not (self._loop.is_running() or threading.main_thread().is_alive())
+            if is_left or self._loop.is_closed():
+                self._on_end()
+                return
 
 
 class OwnLoop:

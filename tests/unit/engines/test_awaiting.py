@@ -14,7 +14,18 @@ from typing import Any
 import pytest
 
 import flowbook
-from flowbook import AtomState, FlowState, LinearFlow, Notice, Task, UnorderedFlow, WrappedFailure, engines, task
+from flowbook import (
+    AtomState,
+    FlowState,
+    LinearFlow,
+    Notice,
+    Task,
+    UnorderedFlow,
+    WrappedFailure,
+    engines,
+    persistence,
+    task,
+)
 from flowbook.engines.engine import Engine
 from flowbook.exceptions import CompilationFailure, InvalidState
 from flowbook.persistence import Backend
@@ -325,6 +336,61 @@ def test_a_task_that_an_atom_awaits_and_somebody_cancels_is_a_failure_of_the_ato
             await run
 
     asyncio.run(main())
+
+
+@pytest.mark.slow
+def test_a_loop_that_is_closed_with_the_run_in_it_interrupts_the_atoms(backend: Backend) -> None:
+    gated, calls = Gated(), list[str]()
+    flow = UnorderedFlow("f").add(gated, LinearFlow("g").add(Gated("also"), Say("then", calls)))
+    engine = engines.load(flow, backend=backend, run_id="closed", **ASYNC)
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda *_: None)  # it would tell of the tasks that are left
+    left = loop.create_task(engine.arun())
+    loop.run_until_complete(until(gated.begun))
+    (thread,) = (each for each in threading.enumerate() if each.name == "flowbook closed")
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert not left.done()
+    assert backend.load("closed").kind("atom")["gated"]["state"] == AtomState.RUNNING
+    again = UnorderedFlow("f").add(Say("gated", calls), LinearFlow("g").add(Say("also", calls), Say("then", calls)))
+    engines.run(again, backend=backend, run_id="closed")  # nobody owns it any more
+    assert sorted(calls) == ["also", "gated", "then"]
+
+
+LEFT = """
+import asyncio
+from flowbook import engines, task
+
+@task
+async def wait():
+    begun.set()
+    await asyncio.Event().wait()
+
+async def main():
+    global begun, run
+    begun = asyncio.Event()
+    run = asyncio.create_task(
+        engines.arun(wait, backend="sqlite:///runs.db", run_id="r", engine="parallel", executor="async")
+    )
+    await begun.wait()
+
+loop = asyncio.new_event_loop()
+loop.set_exception_handler(lambda *_: None)
+loop.run_until_complete(main())
+print("the program has ended")
+"""
+
+
+@pytest.mark.slow
+def test_a_program_that_leaves_its_loop_with_a_run_in_it_ends(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LEFT], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "the program has ended\n", "")
+    with persistence.fetch(f"sqlite:///{tmp_path}/runs.db") as found:
+        assert found.load("r").kind("atom")["wait"]["state"] == AtomState.RUNNING
 
 
 class Slow(MemoryBackend):
