@@ -82,7 +82,7 @@ class Rounds(Reference):
         self.state = {**self.state, **dict.fromkeys(again, "PENDING"), scope: "RETRYING"}
         self.round = {**self.round, **{name: self.round[name] + 1 for name in again | {scope}}}
         self.ignored_by = {name: by for name, by in self.ignored_by.items() if name not in again}
-        self.failed, self.decided = self.failed - members, self.decided - members
+        self.failed, self.decided, self.left = self.failed - members, self.decided - members, self.left - members
         self.dropped = self.dropped - members
         self._forget_history(members - {scope})
 

@@ -31,7 +31,7 @@ class ScopedReference(Rounds):
     # -- messages --
 
     def enter(self) -> None:
-        self.decided = {name for name in self.state if self.state[name] == "RUNNING"} | self.due
+        self.decided = {name for name in self.state if self.state[name] == "RUNNING" or self._is_begun(name)} | self.due
         self.undecided, self.questions, self.handed_on, self.dropped = set(), [], None, set()
         super().enter()
         for name in self._unjudged() if self.broken_in == ALWAYS else ():
@@ -153,7 +153,7 @@ class ScopedReference(Rounds):
             return
         members = set(self.layout.members[scope])
         self._begin_due_rounds(members, wave)
-        later = {n for n in self.queue & members if self.wave[n] > wave and self.state[n] == "PENDING"}
+        later = {n for n in self.queue & members if self.wave[n] > wave and self.state[n] == "PENDING"} - self.left
         self.queue, self.dropped = self.queue - later, self.dropped | later
         wave = min(wave, self.reverted_since.get(scope, wave))  # what was dropped stays so
         self._forget_intentions(members)
