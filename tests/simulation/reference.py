@@ -68,7 +68,7 @@ class Reference(Wishes):
         self.layout, self.inputs, self.absent = layout, inputs, absent
         self.state = dict.fromkeys(layout.atoms, "PENDING")
         self.wave = dict.fromkeys(layout.atoms, -1)
-        self.executed_in: dict[str, int] = {}  # the waves of what was executed: that of a revert is forgotten
+        self.executed_in: dict[str, int] = {}  # the waves of what was started: that of a revert is forgotten
         self.flow, self.failed = "PENDING", set[str]()
         self.in_flight, self.queue = set[str](), set[str]()
         self.parked = set[str]()  # those that may not begin a round yet (here: none)
@@ -79,14 +79,16 @@ class Reference(Wishes):
         self.undone: set[str] = set()  # the reverts that are still made after that
 
     def enter(self) -> None:
-        undo = [name for name in self.queue if self.state[name] in ("SUCCESS", "FAILURE")]
-        waves = self.wave = {**self.wave, **{name: self.executed_in[name] for name in undo}}
+        self.left = self.left | {name for name, state in self.state.items() if state in ("RUNNING", "REVERTING")}
+        undo = {name for name in self.queue if self.state[name] in ("SUCCESS", "FAILURE")}
+        again = {name for name in self.state if self.state[name] in ("RUNNING", "RETRYING") or self._is_begun(name)}
+        waves = self.wave = {**self.wave, **{name: self.executed_in[name] for name in undo | again}}
         latest = max(waves.values(), default=-1)
         self.flow, self.in_flight, self.queue = "RUNNING", set(), set()  # RUNNING or REVERTING now means: interrupted
-        self.left = self.left | {name for name, state in self.state.items() if state in ("RUNNING", "REVERTING")}
         self.parked = set()
         self._queue_ready(latest)
         ready = self.queue | self.undecided | self.parked
+        waves = {**waves, **{name: self.wave[name] for name in ready - again if self.state[name] == "PENDING"}}
         if self._keeps_waves():  # but what is free to be reverted is so from now on
             ready = {n for n in ready if self.broken_in == ALWAYS and self.state[n] in IN_THE_WAY - {"RUNNING"}}
         self.wave = {**waves, **dict.fromkeys(ready, latest + 1)}
@@ -112,6 +114,8 @@ class Reference(Wishes):
 
     def started(self, name: str) -> str:
         executes = self.state[name] in ("PENDING", "RUNNING")
+        if executes:
+            self.executed_in = {**self.executed_in, name: self.wave[name]}
         self._set(name, "RUNNING" if executes else "REVERTING")
         self.queue, self.in_flight = self.queue - {name}, self.in_flight | {name}
         return "EXECUTE" if executes else "REVERT"

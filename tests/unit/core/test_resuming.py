@@ -198,6 +198,34 @@ def test_a_broken_flow_that_is_suspended_with_interrupted_attempts_can_go_on() -
     assert book.flow["state"] == "FAILURE"
 
 
+def test_what_is_behind_an_ignored_atom_is_of_one_wave_with_what_was_ready_at_the_entry() -> None:
+    p, x, z, y = map(atom, "pxzy")
+    flow = GraphFlow("g").add(p, x, z, y).link(p, x).link(p, z, decider=lambda history: True).link(z, y)
+    book = Logbook(flow)
+    book.enter()
+    book.end("p")
+    assert book.asked == "z"
+    book.enter()
+    assert book.answer(Depth.ATOM) == ["x"]
+    assert book.end("x", fails=True) == ["y"]
+    assert book.play() == ["-x", "-y", "-p"]
+
+
+def test_an_interrupted_atom_is_of_the_wave_that_it_was_begun_in_when_a_failure_was_left_unjudged() -> None:
+    tried = LinearFlow("tried", retry=Asked("R")).add(atom("x"))
+    book = Logbook(UnorderedFlow("f").add(tried, atom("m"), linear("a", "later")), window=2)
+    assert book.enter() == ["R", "m"]
+    assert book.end("R") == ["a"]
+    assert book.end("a") == ["x"]
+    book.end("x", fails=True)
+    book.window = 1
+    assert (book.enter(), book.asked) == ([], "R")
+    assert book.answer(Decision.RETRY) == ["m"]
+    started = [*book.end("m", fails=True), *book.play()]
+    assert sorted(started) == ["-R", "-a", "-m", "-x"]
+    assert book.flow["state"] == "REVERTED"
+
+
 # -- withdrawn starts of what an earlier owner had begun --
 
 
