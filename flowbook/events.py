@@ -57,11 +57,11 @@ class Notifier:
     """
 
     def __init__(self) -> None:
-        self._listeners: list[tuple[str, Listener]] = []
+        self.listeners: list[tuple[str, Listener]] = []
 
     def __bool__(self) -> bool:
         """Return whether anybody listens: events are not even made otherwise."""
-        return bool(self._listeners)
+        return bool(self.listeners)
 
     def register(self, state: str, listener: Listener) -> None:
         """Call ``listener`` with each notice of ``state``; for `ANY` with each one but those of `PROGRESS`.
@@ -69,12 +69,12 @@ class Notifier:
         Raises NotPossible when nothing is ever in such a state, and WrongType for what cannot be called.
         """
         _check(state, listener)
-        self._listeners.append((state, listener))
+        self.listeners.append((state, listener))
 
     def deregister(self, state: str, listener: Listener) -> bool:
         """Stop calling ``listener`` for ``state``; return whether it was registered."""
         try:
-            self._listeners.remove((state, listener))
+            self.listeners.remove((state, listener))
         except ValueError:
             return False
         return True
@@ -82,7 +82,7 @@ class Notifier:
     def notify(self, notice: Notice) -> None:
         """Hand ``notice`` to all who listen for its state, in the calling thread."""
         wanted = (notice.state,) if notice.state == PROGRESS else (notice.state, ANY)
-        for state, listener in tuple(self._listeners):
+        for state, listener in tuple(self.listeners):
             if state in wanted:
                 try:
                     listener(notice)

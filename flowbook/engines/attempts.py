@@ -16,7 +16,7 @@ from flowbook.engines.inbox import Finished, Inbox
 from flowbook.engines.storage import Storage
 from flowbook.exceptions import FlowFailed
 from flowbook.failure import Failure
-from flowbook.states import Direction
+from flowbook.states import EXECUTE
 
 
 class Attempts:
@@ -25,13 +25,13 @@ class Attempts:
     def __init__(self, storage: Storage, clock: Clock) -> None:
         self._storage = storage
         self._clock = clock
-        self._handed: dict[Start, Handed] = {}
+        self._handed: dict[Start, Future[Outcome]] = {}
         self._contexts: dict[Start, Context] = {}
         self.refuses = False  # to execute anything more: the flow is cancelled
         self._checked: Executor | None = None  # takes the tasks of the plan
 
-    def submit(self, start: Start, report: Report, executor: Executor, inbox: Inbox) -> None:
-        """Hand an attempt over to ``executor``; ``report`` takes its progress.
+    def submit(self, start: Start, report: Report, executor: Executor, inbox: Inbox) -> Outcome | None:
+        """Hand an attempt over to ``executor``; ``report`` takes its progress. Return what it gave, if it has ended.
 
         Raises DecodeError and NotPossible when it cannot be handed over, and NotPicklable for the first task of the
         flow that cannot be, before any is.
@@ -39,11 +39,12 @@ class Attempts:
         if executor is not self._checked:
             executor.check(atom for atom in self._storage.plan.atoms if isinstance(atom, Task))
             self._checked = executor
-        self._handed[start] = handed = self._submitted(start, report, executor)
+        handed = self._submitted(start, report, executor)
         if isinstance(handed, Outcome):
-            inbox.put(Finished(start, handed))
-        else:
-            handed.add_done_callback(partial(inbox.put_finished, start))
+            return handed
+        self._handed[start] = handed
+        handed.add_done_callback(partial(inbox.put_finished, start))
+        return None
 
     def __len__(self) -> int:
         return len(self._handed)
@@ -56,31 +57,29 @@ class Attempts:
 
     def running(self) -> list[Start]:
         """Return the executions that have not ended."""
-        return [start for start in self._handed if start.direction is Direction.EXECUTE and self.runs(start)]
+        return [start for start in self._handed if start.direction is EXECUTE and self.runs(start)]
 
     def runs(self, start: Start) -> bool:
         """Return whether an attempt was handed over and has not ended."""
         handed = self._handed.get(start)
-        return handed is not None and not isinstance(handed, Outcome) and not handed.done()
+        return handed is not None and not handed.done()
 
     def stop(self, start: Start) -> bool:
         """Let a task that runs know that it had better end, and try to end it; return whether it ends by that."""
-        handed = self._handed[start]
-        assert not isinstance(handed, Outcome)  # it runs
-        assert self._checked is not None
+        assert self._checked is not None  # it runs
         self._contexts[start].wish_stop()
-        return self._checked.stop(handed)
+        return self._checked.stop(self._handed[start])
 
     def cancel_queued(self) -> list[Start]:
         """Take back what no thread has begun yet."""
-        cancelled = [s for s, handed in self._handed.items() if isinstance(handed, Future) and handed.cancel()]
+        cancelled = [start for start, future in self._handed.items() if future.cancel()]
         for start in cancelled:
             self.take(start)
         return cancelled
 
     def finished(self) -> list[Finished]:
         """Return all that has ended and was not taken in yet."""
-        return [Finished(s, each) for s, each in self._handed.items() if not isinstance(each, Future) or each.done()]
+        return [Finished(start, future) for start, future in self._handed.items() if future.done()]
 
     def abandon(self) -> None:
         """Cancel what is queued, wait for what runs, and forget both."""
@@ -90,19 +89,20 @@ class Attempts:
 
     def _submitted(self, start: Start, report: Report, executor: Executor) -> Handed:
         """Hand an attempt over; one that need not or cannot be called has ended already."""
-        atom = self._storage.plan.atom(start.node)
-        if self.refuses and start.direction is Direction.EXECUTE:
-            return Outcome(failure=Failure.from_exception(AtomCancelled(atom.name)))  # interrupted: it is not run again
-        if start.direction is Direction.REVERT and not (atom.has_revert or atom.has_hooks):
+        storage, node, direction = self._storage, start.node, start.direction
+        atom, executes, timeout = storage.plan.atom(node), direction is EXECUTE, None
+        if executes:
+            if self.refuses:  # interrupted: it is not run again
+                return Outcome(failure=Failure.from_exception(AtomCancelled(atom.name)))
+            timeout = atom.timeout if atom.limits_time else None
+        elif not (atom.has_revert or atom.has_hooks):
             return Outcome()
         try:
-            arguments = self._storage.arguments(start.node, start.direction)
+            arguments = storage.arguments(node, direction)
         except FlowFailed as error:
-            reverts = start.direction is Direction.REVERT
-            undoes_nothing = reverts and self._storage.never_called(start.node)
+            undoes_nothing = not executes and storage.never_called(node)
             return Outcome() if undoes_nothing else Outcome(failure=Failure.from_exception(error))
-        timeout = atom.timeout if atom.limits_time and start.direction is Direction.EXECUTE else None
-        context = Context(self._storage.run_id, atom.name, start.direction, start.round, start.attempt, report, timeout)
+        context = Context(storage.run_id, atom.name, direction, start.round, start.attempt, report, timeout)
         if isinstance(atom, Retry):  # it decides, and is quick: here and now
             return attempt(atom, arguments, context, self._clock)
         call = attempt if timeout is None else limited_attempt

@@ -133,6 +133,13 @@ class Outcome(NamedTuple):
     began_at: float | None = None
 
 
+def uninterrupted(outcome: Outcome) -> Outcome:
+    """Return an outcome; a KeyboardInterrupt in it is the user's and is raised, to stop the engine."""
+    if outcome.failure is not None and isinstance(outcome.failure.exception, KeyboardInterrupt):
+        raise outcome.failure.exception
+    return outcome
+
+
 CURRENT: Final[ContextVar[Context]] = ContextVar("flowbook.current")
 """The attempt that runs in this thread, or in this task of an event loop and those that it has begun."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -17,6 +18,7 @@ from flowbook.engines import opening
 from flowbook.engines.asking import answer
 from flowbook.engines.attempts import Attempts
 from flowbook.engines.awaiting import Awaited
+from flowbook.engines.context import uninterrupted
 from flowbook.engines.core.messages import Annotate, Message, Start, Suspend
 from flowbook.engines.core.run import REASON, Run
 from flowbook.engines.core.step import step
@@ -66,6 +68,7 @@ class Engine(Awaited):
         self._flushed_at = 0.0
         self._stop: BaseException | None = None  # why the flow is being suspended, if it is an error
         self._unhanded: Sequence[Start] = ()  # starts that no executor took
+        self._at_hand: list[Message] = []  # ends of attempts that the loop itself has run
 
     @property
     def state(self) -> FlowState:
@@ -80,8 +83,7 @@ class Engine(Awaited):
         errors, after which the logbook is as last committed; DecodeError and NotPossible when an attempt cannot be
         handed over, after suspending the flow; FlowChanged, InputsChanged, EncodeError and TooLarge on entry.
         """
-        for _ in self.run_iter():
-            pass
+        deque(self.run_iter(), maxlen=0)
         self.storage.raise_failures()
 
     def run_iter(self) -> Iterator[str]:
@@ -90,7 +92,7 @@ class Engine(Awaited):
         Closing the iterator suspends the flow. Failures of tasks are not raised: the last state says it.
         """
         with self._entered("run"):
-            self._stop, self._unhanded = None, ()
+            self._stop, self._unhanded, self._at_hand = None, (), []
             known = self.state in FINISHED and not self._options.rerun
             if not known and not opening.look(self.storage, self._inputs, self._options):
                 with self._owned(), self._executing() as executor:
@@ -229,16 +231,18 @@ class Engine(Awaited):
         for number, start in enumerate(starts):
             try:
                 report = partial(self._report, run, start, loop, self._inbox)
-                self._attempts.submit(start, report, executor, self._inbox)
+                outcome = self._attempts.submit(start, report, executor, self._inbox)
             except FlowbookError as error:  # nothing is wrong with the task: suspend, so that it can be tried again
                 self._stop, self._unhanded = error, starts[number:]
                 self.suspend()
                 return
+            if outcome is not None:
+                self._at_hand.append(self.storage.accept(start, self._clock.now(), uninterrupted(outcome)))
 
     def _receive(self, run: Run) -> list[Message]:
-        """Wait for something to happen; return all that has, as messages."""
-        messages: list[Message] = []
-        for item in self._wait(self._timers.patience_s(run)):
+        """Return all that has happened, as messages; wait for something, where nothing has."""
+        messages, self._at_hand = self._at_hand, []
+        for item in self._inbox.take_waiting() if messages else self._wait(self._timers.patience_s(run)):
             if isinstance(item, Finished):
                 if self._attempts.take(item.start):
                     outcome = self._timers.outcome_of(item) if self._timers.ended else item.outcome()
@@ -252,8 +256,9 @@ class Engine(Awaited):
                 raise item.error
         if self._timers.has_deadline:
             messages += self._timers.due(run)
-        annotations = self._annotations()
-        return [*annotations, *messages] if annotations else messages or [self._timers.woke()]
+        if self._inbox.told:
+            messages[:0] = self._annotations()
+        return messages or [self._timers.woke()]
 
     def _wait(self, timeout_s: float | None) -> Sequence[Item]:
         """Return what the inbox has by then; an interrupt suspends the flow first, a second one stops at once."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from math import inf
 from typing import NamedTuple
 
-from flowbook.engines.context import BEGAN, Outcome
+from flowbook.engines.context import BEGAN, Outcome, uninterrupted
 from flowbook.engines.core.messages import Start
 from flowbook.engines.executors.errors import ClusterLost
 from flowbook.failure import Failure
@@ -26,17 +26,15 @@ class Finished(NamedTuple):
     """An attempt has ended, or its future was cancelled."""
 
     start: Start
-    ended: Future[Outcome] | Outcome
+    future: Future[Outcome]
 
     def outcome(self) -> Outcome:
-        """Return what the attempt gave. A KeyboardInterrupt in it is the user's and is raised: it stops the engine.
+        """Return what the attempt gave.
 
-        So does ClusterLost: nothing is known of the attempt, and no other could be run.
+        Raises KeyboardInterrupt, if that ended it, and ClusterLost: nothing is known of the attempt, and no other could
+        be run.
         """
-        outcome = self.ended if isinstance(self.ended, Outcome) else _result(self.ended)
-        if outcome.failure is not None and isinstance(outcome.failure.exception, KeyboardInterrupt):
-            raise outcome.failure.exception
-        return outcome
+        return uninterrupted(_result(self.future))
 
 
 class Told(NamedTuple):
@@ -73,7 +71,7 @@ class Inbox:
         self.put = self._queue.put
         self.is_wished = False  # that nothing more is started
         self._suspend_wished = self._cancel_wished = False
-        self._told: dict[Start, dict[str, object]] = {}
+        self.told: dict[Start, dict[str, object]] = {}
         self._telling = threading.Lock()
         self._taken = 0  # how many came the last time, and when that was
         self._taken_at = 0.0
@@ -100,17 +98,17 @@ class Inbox:
             self._queue.put(Begun(start))
             return
         with self._telling:
-            wakes = not self._told
-            self._told.setdefault(start, {}).update(metadata)
+            wakes = not self.told
+            self.told.setdefault(start, {}).update(metadata)
         if wakes:
             self._queue.put(Told())
 
     def take_metadata(self) -> dict[Start, dict[str, object]]:
         """Return the newest of what was told of each attempt."""
-        if not self._told:
+        if not self.told:
             return {}
         with self._telling:
-            told, self._told = self._told, {}
+            told, self.told = self.told, {}
         return told
 
     def put_finished(self, start: Start, future: Future[Outcome]) -> None:
@@ -133,10 +131,18 @@ class Inbox:
             self._take_more(taken, Told, FLUSH_AFTER_S)
         if linger_s:
             self._take_more(taken, Finished, linger_s, in_flight)
-        while not self._queue.empty():  # nobody else takes from it
-            taken.append(self._queue.get())
+        taken += self.take_waiting()
         if in_flight > 1:
             self._taken, self._taken_at = len(taken), time.monotonic()
+        return taken
+
+    def take_waiting(self) -> Sequence[Item]:
+        """Return all that has come, in order, without waiting."""
+        if self._queue.empty():
+            return ()
+        taken: list[Item] = []
+        while not self._queue.empty():  # nobody else takes from it
+            taken.append(self._queue.get())
         return taken
 
     def _take_more(self, taken: list[Item], behind: type[Item], within_s: float, most: float = inf) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from flowbook.atoms.retry import HISTORY, Retry
 from flowbook.engines.checking import checked
@@ -25,11 +25,14 @@ from flowbook.flows.plan import Plan
 from flowbook.garbage import uncollected
 from flowbook.persistence import codec
 from flowbook.persistence.backend import Backend, Claim, FlowRecords
-from flowbook.persistence.changes import Change, Inline, Put, Row
-from flowbook.states import Direction, FlowState
+from flowbook.persistence.changes import MISSING, Change, Inline, Put, Row
+from flowbook.states import EXECUTE, Direction, FlowState
 
 CURRENT = ("flow", "plan", "input", "injected", "atom", "history", "request")
 """The kinds of records that an engine enters a run with."""
+
+NOTHING: Final = Inline(None, codec.encode(None))
+"""The handle of what most atoms give; nobody writes to it."""
 
 VALUES = ("result", "failure", "hook_failure", "revert_result", "revert_failure")
 """The fields of an atom's record that hold values."""
@@ -136,7 +139,7 @@ class Storage(Results):
     def accept(self, start: Start, at: float, outcome: Outcome) -> Ended:
         """Return the message that an attempt ended, its value encoded; what cannot be stored is its failure."""
         value, failure, began_at = outcome
-        executes = start.direction is Direction.EXECUTE
+        executes = start.direction is EXECUTE
         if failure is None:
             try:
                 result = self._encoded(start.node, value) if executes or value is not None else None
@@ -151,6 +154,8 @@ class Storage(Results):
         return Ended(start, at, failure=self.encode(failure, "failure"), began_at=began_at)
 
     def _encoded(self, node: int, value: object) -> Inline:
+        if value is None:
+            return NOTHING
         if self.backend.keeps_references:
             return Inline(value)
         return self.encode(value, f"result of {self.plan.names[node]!r}")
@@ -170,7 +175,7 @@ class Storage(Results):
     def arguments(self, node: int, direction: Direction) -> dict[str, Any]:
         """Return what an attempt is called with, decoded. Raises NotProvided, and DecodeError for a foreign type."""
         plan = self.plan
-        atom, executes = plan.atom(node), direction is Direction.EXECUTE
+        atom, executes = plan.atom(node), direction is EXECUTE
         if executes and node not in plan.execute_heads and node not in plan.failure_heads:
             return dict(atom.execute_inject)  # most atoms of a large flow
         arguments = self._fetched(node, direction, atom.execute_inject if executes else atom.revert_inject)
@@ -197,7 +202,7 @@ class Storage(Results):
     def _fetched(self, node: int, method: Direction | str, injected: Mapping[str, object]) -> dict[str, Any]:
         fetched: dict[str, Any] = dict(injected) if injected else {}
         for name, handle, index in sources(self.run, node, method):
-            value: Any = live(handle)
+            value: Any = live(handle) if handle.live is MISSING else handle.live
             fetched[name] = value if index is None else value[index]  # `absent` saw to it
         return fetched
 

@@ -27,7 +27,7 @@ class Teller:
 
     def __bool__(self) -> bool:
         """Return whether anybody listens: the core makes no events otherwise."""
-        return bool(self.notifier) or bool(self.atom_notifier)
+        return bool(self.notifier.listeners or self.atom_notifier.listeners)
 
     def tell(self, events: Iterable[Event], at: float, metadata: Metadata = NO_METADATA) -> None:
         """Hand out a notice of each event, in order, in the calling thread; ``metadata`` holds progress, by node."""

@@ -57,9 +57,9 @@ class Timers:
         return [Begin(now), *([self.cancel()] if cancels else self.due(run))]
 
     def began(self, start: Start) -> None:
-        """Take note that an attempt that has a timeout has begun."""
+        """Take note that an attempt that has a timeout has begun; one that has ended by now needs no timer."""
         timeout = self._storage.plan.atom(start.node).timeout
-        if timeout is not None:
+        if timeout is not None and self._attempts.runs(start):
             heappush(self._limits, (self._clock.now() + timeout, next(self._numbers), start))
 
     def patience_s(self, run: Run) -> float | None:

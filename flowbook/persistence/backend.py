@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from flowbook.persistence.changes import Change, Row
 from flowbook.persistence.owners import Owner
@@ -24,8 +24,7 @@ class Fence(StrEnum):
     EPOCH = "epoch"
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """The right to write under ``key`` (``flow:…``, later ``job:…``).
 
     A takeover raises ``epoch``; each commit of the owner under `Fence.SEQ` raises ``seq``.

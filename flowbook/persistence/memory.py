@@ -21,6 +21,7 @@ from flowbook.persistence.owners import Owner, current_owner
 from flowbook.persistence.texts import row_of, text_of
 
 _Kept = Row | str
+_EPOCH: Final = Fence.EPOCH
 
 _NEAR_NAMES: Final = 100
 """How many flows an error names where there is none of the name that was asked for."""
@@ -150,7 +151,7 @@ class MemoryBackend(Backend):
             space = self._spaces.get(claim.key)
             if space is None or space.epoch != claim.epoch:
                 raise OwnershipLost(claim.key, claim.epoch)
-            if fence is Fence.EPOCH:
+            if fence is _EPOCH:
                 _apply(space, changes)
                 return claim
             if space.seq != claim.seq:
@@ -202,19 +203,22 @@ def _refuse_if_owned(key: str, space: _Space, now: float) -> None:
 
 def _apply(space: _Space, changes: Sequence[Change]) -> None:
     """Make the changes, in their order: all that a commit in memory is."""
+    rows, appended = space.rows, space.appended
     for change in changes:
         if type(change) is Put:
             kind, key, row = change
             try:
-                space.rows[kind][key] = row
+                rows[kind][key] = row
             except KeyError:
-                space.rows[kind] = {key: row}
+                rows[kind] = {key: row}
         elif type(change) is Append:
             kind, key, row = change
-            try:
-                space.appended[kind][key].append(row)
-            except KeyError:
-                space.appended.setdefault(kind, {})[key] = [row]
+            if kind not in appended:
+                appended[kind] = {key: [row]}
+            elif key in appended[kind]:
+                appended[kind][key].append(row)
+            else:
+                appended[kind][key] = [row]
         else:
             _forget(space, change)
 

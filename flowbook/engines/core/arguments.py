@@ -9,7 +9,7 @@ from flowbook.exceptions import FlowFailed
 from flowbook.flows.plan import Heads, Plan
 from flowbook.flows.scopes import Provider
 from flowbook.persistence.changes import Inline
-from flowbook.states import Direction
+from flowbook.states import EXECUTE, REVERT, Direction
 
 Source = tuple[str, Inline, int | str | None]
 """An argument's name, the handle of a value, and which part of the value is meant (None: all of it)."""
@@ -38,8 +38,7 @@ def sources(run: Run, node: int, method: Direction | str) -> list[Source]:
     injected, inputs = run.injected.get(node), run.inputs
     found: list[Source] = []
     for argument, head in zip(arguments, heads, strict=True):
-        symbol = argument.symbol
-        given = (injected and injected.get(symbol)) or (inputs and inputs.get(symbol))
+        given = (injected and injected.get(argument.symbol)) or (inputs and inputs.get(argument.symbol))
         if given:
             found.append((argument.name, given, None))
             continue
@@ -49,15 +48,15 @@ def sources(run: Run, node: int, method: Direction | str) -> list[Source]:
             assert handle is not None  # nearest() answers only with those that have one
             found.append((argument.name, handle, provider.index))
         elif not argument.optional:
-            raise NotProvided(run.plan.names[node], symbol)
+            raise NotProvided(run.plan.names[node], argument.symbol)
     return found
 
 
 def _wanted(plan: Plan, node: int, method: Direction | str) -> tuple[tuple[Argument, ...], Heads]:
     atom = plan.atom(node)
-    if method is Direction.EXECUTE:
+    if method is EXECUTE:
         return atom.execute_arguments, plan.execute_heads.get(node, ())
-    if method is Direction.REVERT:
+    if method is REVERT:
         return atom.revert_arguments, plan.revert_heads.get(node, ())
     assert isinstance(atom, Retry)  # nothing else is asked about failures
     return atom.on_failure_arguments, plan.failure_heads[node]
@@ -68,7 +67,7 @@ def nearest(run: Run, head: Provider | None) -> Provider | None:
     while head is not None:
         node = head.node
         is_there = run.state[node] in READABLE and run.result[node] is not None
-        if is_there and (node not in run.absent or head.index not in run.absent[node]):
+        if is_there and not (run.absent and head.index in run.absent.get(node, ())):
             return head
         head = head.farther
     return None

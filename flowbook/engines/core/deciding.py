@@ -9,7 +9,7 @@ from flowbook.engines.core.messages import Answered, Ask, Decision
 from flowbook.engines.core.run import Run
 from flowbook.flows.deciders import Depth
 from flowbook.persistence.changes import Inline
-from flowbook.states import AtomEvent, AtomState, Direction
+from flowbook.states import EXECUTE, AtomEvent, AtomState
 
 
 def put_question(run: Run, ask: Ask, decision: Decision) -> None:
@@ -45,7 +45,7 @@ def _fail(run: Run, node: int, failure: Inline, at: float, decision: Decision) -
     resolution.move(run, node, AtomEvent.START, decision)
     resolution.move(run, node, AtomEvent.FAIL, decision)
     decision.changes.append(run.put(node))
-    decision.changes.append(run.attempt_ended(node, Direction.EXECUTE, "FAILURE", at))
+    decision.changes.append(run.attempt_ended(node, EXECUTE, "FAILURE", at))
     resolution.judge(run, node, decision)
 
 

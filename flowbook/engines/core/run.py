@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flowbook.flows.plan import ROOT, Plan
 from flowbook.persistence.changes import Append, Inline, Put
-from flowbook.states import UNFINISHED_ATOMS, AtomState, Direction, FlowState, Intention
+from flowbook.states import EXECUTE, UNFINISHED_ATOMS, AtomState, Direction, FlowState, Intention
 
 if TYPE_CHECKING:
     from flowbook.engines.core.messages import Ask, Ended
@@ -190,8 +190,9 @@ class Run:
 
     def row_of(self, node: int) -> dict[str, Any]:
         """Return the record of an atom as it is now; what has its default is left out."""
+        state = self.state[node]
         row: dict[str, Any] = {
-            "state": self.state[node].value,
+            "state": state._value_,
             "attempt": self.attempt[node],
             "started_at": self.started_at[node],
             "wave": self.wave_of[node],
@@ -199,15 +200,16 @@ class Run:
         result = self.result[node]
         if result is not None:
             row["result"] = result
-        if node in self.round:
-            row["round"] = self.round[node]
-        if node in self.revert_attempt:
-            row["revert_attempt"] = self.revert_attempt[node]
-        if node in self.absent:
-            row["absent"] = sorted(self.absent[node], key=str)
-        if node in self.ignored_by:
-            row["ignored_by"] = self.plan.names[self.ignored_by[node]]
-        if self.state[node] in UNFINISHED_ATOMS:
+        if self.round or self.revert_attempt or self.absent or self.ignored_by:
+            if node in self.round:
+                row["round"] = self.round[node]
+            if node in self.revert_attempt:
+                row["revert_attempt"] = self.revert_attempt[node]
+            if node in self.absent:
+                row["absent"] = sorted(self.absent[node], key=str)
+            if node in self.ignored_by:
+                row["ignored_by"] = self.plan.names[self.ignored_by[node]]
+        if state in UNFINISHED_ATOMS:
             row["owner"] = self.left_by.get(node, self.owner)
         if self.failure or self.reverting or self.metadata:  # the other rare ones come only after a failure
             row.update((name, kept[node]) for name, kept in self._rare() if node in kept)
@@ -245,7 +247,7 @@ class Run:
     def keep_outcome(self, message: Ended) -> None:
         """Keep what an attempt gave."""
         node = message.start.node
-        if message.start.direction is Direction.EXECUTE:
+        if message.start.direction is EXECUTE:
             if message.failure is not None:
                 self.failure[node] = message.failure
                 return
@@ -268,11 +270,11 @@ class Run:
 
     def attempt_ended(self, node: int, direction: Direction, outcome: str, ended_at: float | None) -> Append:
         """Return the change that records the end of the present attempt; no time of end when its owner stopped."""
-        executes = direction is Direction.EXECUTE
+        executes = direction is EXECUTE
         row = {
             "round": self.round.get(node, 0),
             "attempt": self.attempt[node] if executes else self.revert_attempt[node],
-            "direction": direction.value,
+            "direction": direction._value_,
             "owner": self.left_by.pop(node, self.owner),
             "started_at": self.started_at[node],
             "ended_at": ended_at,

@@ -82,7 +82,7 @@ def ready_wave(run: Run, node: int) -> int:
     before, wave_of = run.plan.predecessors[node], run.wave_of
     if len(before) == 1:
         return wave_of[before[0]] + 1
-    return max([wave_of[source] for source in before], default=-1) + 1
+    return max(map(wave_of.__getitem__, before), default=-1) + 1
 
 
 def ending_wave(run: Run, node: int) -> int:
@@ -105,7 +105,8 @@ def enqueue(run: Run, nodes: list[int]) -> None:
         asked = {node for node in nodes if is_new(run, node) and voters(run, node)}
         run.asks.extend(Ask(node, DECIDE, run.wave_of[node] - 1) for node in by_priority(run, sorted(asked)))
         nodes = [node for node in nodes if node not in asked]
-    nodes = by_priority(run, nodes)
+    if run.plan.priorities:
+        nodes = by_priority(run, nodes)
     run.queue.extend(nodes)
     run.queued.update(nodes)
 
@@ -196,8 +197,8 @@ def release(run: Run, node: int) -> None:
     done = [node]
     for source in done:
         for successor in plan.successors[source]:
-            waiting[successor] -= 1
-            if waiting[successor] == 0:
+            waiting[successor] = left = waiting[successor] - 1
+            if not left:
                 wave = ready_wave(run, successor)
                 if plan.atoms[successor] is None:
                     state[successor] = AtomState.SUCCESS

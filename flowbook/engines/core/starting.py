@@ -6,11 +6,12 @@ from flowbook.engines.core import resolution, selection
 from flowbook.engines.core.messages import Decision, Event, Start
 from flowbook.engines.core.run import Run
 from flowbook.persistence.changes import Delete
-from flowbook.states import AtomEvent, AtomState, Direction, atom_after
+from flowbook.states import EXECUTE, REVERT, AtomEvent, AtomState, Direction, atom_after
 
-EXECUTE, REVERT = Direction.EXECUTE, Direction.REVERT
 UNDER_WAY = {EXECUTE: AtomState.RUNNING, REVERT: AtomState.REVERTING}
 STARTING = {EXECUTE: AtomEvent.START, REVERT: AtomEvent.REVERT}
+SUCCEEDING = {EXECUTE: AtomEvent.SUCCEED, REVERT: AtomEvent.REVERT_SUCCEED}
+FAILING = {EXECUTE: AtomEvent.FAIL, REVERT: AtomEvent.REVERT_FAIL}
 
 
 def fill_slots(run: Run, decision: Decision, *, may_begin_rounds: bool) -> None:
@@ -35,10 +36,11 @@ def fill_slots(run: Run, decision: Decision, *, may_begin_rounds: bool) -> None:
 
 def is_current(run: Run, start: Start) -> bool:
     """Return whether this is the attempt that its atom is in: neither withdrawn nor of another round."""
-    node, executes = start.node, start.direction is EXECUTE
-    attempt = run.attempt[node] if executes else run.revert_attempt.get(node, 0)
-    is_under_way = node in run.in_flight and run.state[node] is UNDER_WAY[start.direction]
-    return is_under_way and start.attempt == attempt and start.round == run.round.get(node, 0)
+    node, direction = start.node, start.direction
+    if node not in run.in_flight or run.state[node] is not UNDER_WAY[direction]:
+        return False
+    attempt = run.attempt[node] if direction is EXECUTE else run.revert_attempt.get(node, 0)
+    return start.attempt == attempt and start.round == run.round.get(node, 0)
 
 
 def withdraw(run: Run, start: Start, decision: Decision) -> None:

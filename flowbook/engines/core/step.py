@@ -13,19 +13,9 @@ from flowbook.engines.core import deciding, resolution, selection, starting, wis
 from flowbook.engines.core.messages import DECIDE, Answered, Begin, Decision, Ended, Event, Message
 from flowbook.engines.core.run import Run
 from flowbook.exceptions import InternalError
-from flowbook.states import (
-    FINISHED,
-    FLOW_TRANSITIONS,
-    AtomEvent,
-    AtomState,
-    Direction,
-    FlowEvent,
-    FlowState,
-    atom_after,
-)
+from flowbook.states import FINISHED, FLOW_TRANSITIONS, AtomEvent, AtomState, FlowEvent, FlowState, atom_after
 
-SUCCEEDING = {Direction.EXECUTE: AtomEvent.SUCCEED, Direction.REVERT: AtomEvent.REVERT_SUCCEED}
-FAILING = {Direction.EXECUTE: AtomEvent.FAIL, Direction.REVERT: AtomEvent.REVERT_FAIL}
+RUNNING = FlowState.RUNNING
 
 
 def step(run: Run, messages: Sequence[Message]) -> Decision:
@@ -42,7 +32,7 @@ def step(run: Run, messages: Sequence[Message]) -> Decision:
         ask = run.asks.popleft()
         (deciding if ask.question == DECIDE else resolution).put_question(run, ask, decision)
     if decision.ask is None:
-        if run.flow_state is FlowState.RUNNING:
+        if run.flow_state is RUNNING:
             starting.fill_slots(run, decision, may_begin_rounds=not messages)
         if not run.in_flight and not decision.goes_on:
             _settle(run, decision)
@@ -71,10 +61,10 @@ def _ended(run: Run, message: Ended, decision: Decision) -> None:
     if not starting.is_current(run, start):
         return  # a late thread or a second copy: its round or attempt is over
     failed = message.failure is not None
-    event = (FAILING if failed else SUCCEEDING)[direction]
+    event = (starting.FAILING if failed else starting.SUCCEEDING)[direction]
     state = run.state[node] = atom_after(old, event)
     run.in_flight.discard(node)
-    run.wave = selection.ending_wave(run, node)
+    run.wave = selection.ending_wave(run, node) if run.reverting else run.wave_of[node]
     if message.began_at is not None:
         run.started_at[node] = message.began_at
     run.keep_outcome(message)

@@ -13,7 +13,7 @@ from flowbook.engines.context import CURRENT, Context, Outcome
 from flowbook.engines.errors import AtomTimedOut
 from flowbook.exceptions import NotPossible
 from flowbook.failure import Failure
-from flowbook.states import Direction
+from flowbook.states import EXECUTE, REVERT
 
 DEFAULT_WINDOW = 16
 """How many attempts are handed over at a time, unless there are more workers: the bound on what runs again after a
@@ -49,10 +49,9 @@ class Executor(Protocol):
         ...
 
 
-def abandon(handed: Iterable[Handed]) -> None:
+def abandon(futures: Iterable[Future[Outcome]]) -> None:
     """Cancel what is queued and wait for what runs: nothing of a run goes on when its claim is given up."""
-    running = [each for each in handed if isinstance(each, Future) and not each.cancel()]
-    wait(running)
+    wait([future for future in futures if not future.cancel()])
 
 
 def attempt(atom: Atom, arguments: Mapping[str, Any], at: Context, clock: Clock) -> Outcome:
@@ -60,7 +59,7 @@ def attempt(atom: Atom, arguments: Mapping[str, Any], at: Context, clock: Clock)
     began_at = clock.now()
     before = CURRENT.set(at)
     try:
-        call = _revert if at.direction is Direction.REVERT else _execute
+        call = _revert if at.direction is REVERT else _execute
         return Outcome(call(atom, arguments), None, began_at)
     except BaseException as error:
         return Outcome(None, Failure.from_exception(error), began_at)
@@ -72,7 +71,7 @@ def refuse_async(atoms: Iterable[Atom], executor: str) -> None:
     """Raise NotPossible for the first of the atoms that is async; the text calls what runs them ``executor``."""
     for atom in atoms:
         if atom.awaits:
-            method = "execute" if Direction.EXECUTE in atom.awaits else "revert"
+            method = "execute" if EXECUTE in atom.awaits else "revert"
             what = f"{method} of {atom.name!r} is async, and {executor} cannot run it"
             raise NotPossible(what, where=atom.place, todo='give engine="parallel", executor="async"')
 

@@ -18,7 +18,7 @@ from flowbook.engines.executors.loops import LoopLeft, OwnLoop, loop_of_caller
 from flowbook.engines.executors.threads import ThreadsExecutor
 from flowbook.exceptions import NotPossible
 from flowbook.failure import Failure
-from flowbook.states import Direction
+from flowbook.states import REVERT
 
 MAX_IN_FLIGHT: Final = 10_000
 """How many attempts may be in flight, unless an engine is told otherwise: the bound on what runs again after a kill."""
@@ -160,7 +160,7 @@ async def _attempt(atom: Task, arguments: Mapping[str, Any], at: Context, clock:
     """Run one attempt of an async atom and return its outcome, as `attempt` does; a cancellation is a failure too."""
     began_at = clock.now()
     CURRENT.set(at)  # of this task of the loop, and of those that it begins
-    reverts = at.direction is Direction.REVERT
+    reverts = at.direction is REVERT
     try:
         if atom.has_hooks:
             return Outcome(await _hooked(atom, arguments, reverts=reverts), None, began_at)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import queue
+from concurrent.futures import Future
 from types import SimpleNamespace
 
 import pytest
 
 from flowbook.engines import inbox as module
-from flowbook.engines.context import Outcome
 from flowbook.engines.core.messages import Start
 from flowbook.engines.inbox import Finished, Inbox, Item, Wish
 from flowbook.states import Direction
 
-A, B, C, D = (Finished(Start(node, Direction.EXECUTE, 0, 1), Outcome()) for node in range(4))
+A, B, C, D = (Finished(Start(node, Direction.EXECUTE, 0, 1), Future()) for node in range(4))
 TURN_S = 0.004
 
 
