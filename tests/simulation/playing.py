@@ -313,9 +313,7 @@ class Play:
             case Answered():
                 self.scoped.answered(self.question, self.said, self.delay_s)
             case Cancel(withdrawn=withdrawn):
-                told = self.records.told
-                begun = {each for each in self.plan.index if told[each, self._round(each), "EXECUTE"]}
-                self.reference.cancelled([name[start.node] for start in withdrawn], begun)
+                self.reference.cancelled([name[start.node] for start in withdrawn])
             case Suspend(withdrawn=withdrawn):
                 self.reference.suspended([name[start.node] for start in withdrawn])
 

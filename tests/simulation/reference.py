@@ -23,6 +23,7 @@ class Wishes:
     in_flight: set[str]
     queue: set[str]
     undecided: set[str]
+    left: set[str]
     reverted_since: dict[str, int]
     broken_in: float
     is_cancelled = False
@@ -34,8 +35,8 @@ class Wishes:
         self.queue, self.in_flight = self.queue.union(withdrawn), self.in_flight.difference(withdrawn)
         self.flow = "SUSPENDING"
 
-    def cancelled(self, withdrawn: list[str], begun: set[str]) -> None:
-        """Take back what was never begun, and revert the rest; ``begun`` has what an earlier owner began, too."""
+    def cancelled(self, withdrawn: list[str]) -> None:
+        """Take back what was never begun, not by an earlier owner either, and revert the rest."""
         flow = self.flow
         self.suspended(withdrawn)
         self.flow = flow
@@ -43,8 +44,7 @@ class Wishes:
             return
         self.is_cancelled = True
         pending = {name for name in self.queue if self.state[name] == "PENDING"}
-        self.queue, self.undecided = self.queue - (pending - begun), set()
-        self.wave = {**self.wave, **dict.fromkeys(pending & begun, -1)}
+        self.queue, self.undecided = self.queue - (pending - self.left), set()
         self._revert_all()
         self._queue_ready(-1)
 
@@ -68,23 +68,27 @@ class Reference(Wishes):
         self.layout, self.inputs, self.absent = layout, inputs, absent
         self.state = dict.fromkeys(layout.atoms, "PENDING")
         self.wave = dict.fromkeys(layout.atoms, -1)
-        self.executed_in: dict[str, int] = {}  # the waves of what was executed: that of a revert is forgotten
+        self.executed_in: dict[str, int] = {}  # the waves of what was started: that of a revert is forgotten
         self.flow, self.failed = "PENDING", set[str]()
         self.in_flight, self.queue = set[str](), set[str]()
         self.parked = set[str]()  # those that may not begin a round yet (here: none)
+        self.left: set[str] = set()  # what an earlier owner was at, until it has ended: also while it is withdrawn
         self.undecided: set[str] = set()  # those that are ready but for their deciders (here: none)
         self.reverted_since: dict[str, int] = {}  # the waves of failures, by what is reverted (here: all, "")
         self.broken_in: float = ALWAYS  # the wave of a revert that failed
         self.undone: set[str] = set()  # the reverts that are still made after that
 
     def enter(self) -> None:
-        undo = [name for name in self.queue if self.state[name] in ("SUCCESS", "FAILURE")]
-        waves = self.wave = {**self.wave, **{name: self.executed_in[name] for name in undo}}
+        self.left = self.left | {name for name, state in self.state.items() if state in ("RUNNING", "REVERTING")}
+        undo = {name for name in self.queue if self.state[name] in ("SUCCESS", "FAILURE")}
+        again = {name for name in self.state if self.state[name] in ("RUNNING", "RETRYING") or self._is_begun(name)}
+        waves = self.wave = {**self.wave, **{name: self.executed_in[name] for name in undo | again}}
         latest = max(waves.values(), default=-1)
         self.flow, self.in_flight, self.queue = "RUNNING", set(), set()  # RUNNING or REVERTING now means: interrupted
         self.parked = set()
         self._queue_ready(latest)
         ready = self.queue | self.undecided | self.parked
+        waves = {**waves, **{name: self.wave[name] for name in ready - again if self.state[name] == "PENDING"}}
         if self._keeps_waves():  # but what is free to be reverted is so from now on
             ready = {n for n in ready if self.broken_in == ALWAYS and self.state[n] in IN_THE_WAY - {"RUNNING"}}
         self.wave = {**waves, **dict.fromkeys(ready, latest + 1)}
@@ -110,6 +114,8 @@ class Reference(Wishes):
 
     def started(self, name: str) -> str:
         executes = self.state[name] in ("PENDING", "RUNNING")
+        if executes:
+            self.executed_in = {**self.executed_in, name: self.wave[name]}
         self._set(name, "RUNNING" if executes else "REVERTING")
         self.queue, self.in_flight = self.queue - {name}, self.in_flight | {name}
         return "EXECUTE" if executes else "REVERT"
@@ -146,6 +152,7 @@ class Reference(Wishes):
         failures = [wave for wave in (self.broken_in, self.reverted_since.get(scope, -1)) if wave < ALWAYS]
         self.wave = {**self.wave, name: int(max(self.wave[name], *failures))}
         self.in_flight, self.undone = self.in_flight - {name}, self.undone - {name}
+        self.left = self.left - {name}
         if self.state[name] != "RUNNING":
             return False, self.wave[name]
         self.executed_in = {**self.executed_in, name: self.wave[name]}
@@ -171,13 +178,17 @@ class Reference(Wishes):
         return 1 + max((self.wave[other] for other in self.layout.before[name]), default=-1)
 
     def _is_interrupted(self, name: str) -> bool:
-        return self.state[name] in ("RUNNING", "REVERTING") and name not in self.in_flight
+        return name in self.left and name not in self.in_flight
+
+    def _is_begun(self, name: str) -> bool:
+        """Return whether an earlier owner began an atom whose restart was withdrawn."""
+        return self.state[name] == "PENDING" and name in self.left
 
     def _reverter(self, name: str) -> str | None:
         return "" if self.reverted_since else None
 
     def _may_execute(self, name: str) -> bool:
-        return self.state[name] == "RUNNING" or self._is_due(name)
+        return self.state[name] == "RUNNING" or self._is_begun(name) or self._is_due(name)
 
     def _is_due(self, name: str) -> bool:
         if self.state[name] != "PENDING" or any(self.state[n] not in DONE for n in self.layout.before[name]):

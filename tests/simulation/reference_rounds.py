@@ -80,9 +80,10 @@ class Rounds(Reference):
         again = {n for n in again if self.state[n] != "PENDING"}
         self._forget_intentions({scope})
         self.state = {**self.state, **dict.fromkeys(again, "PENDING"), scope: "RETRYING"}
+        self.executed_in = {**self.executed_in, scope: self.wave[scope]}
         self.round = {**self.round, **{name: self.round[name] + 1 for name in again | {scope}}}
         self.ignored_by = {name: by for name, by in self.ignored_by.items() if name not in again}
-        self.failed, self.decided = self.failed - members, self.decided - members
+        self.failed, self.decided, self.left = self.failed - members, self.decided - members, self.left - members
         self.dropped = self.dropped - members
         self._forget_history(members - {scope})
 
@@ -107,10 +108,6 @@ class Rounds(Reference):
     def _is_undecided(self, name: str) -> bool:
         asked = self.state[name] == "PENDING" and name not in self.decided | self.queue | self.in_flight
         return asked and self._is_due(name) and self._reverter(name) is None and bool(self.voters(name))
-
-    def _ready_wave(self, name: str) -> int:
-        run = [other for other in self.layout.before[name] if self.state[other] != "IGNORE"]
-        return 1 + max((self.wave[other] for other in run), default=-1)
 
     def _may_execute(self, name: str) -> bool:
         if self.state[name] == "RETRYING" or (self.state[name] == "PENDING" and name in self.due):

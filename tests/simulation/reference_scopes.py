@@ -31,8 +31,9 @@ class ScopedReference(Rounds):
     # -- messages --
 
     def enter(self) -> None:
-        self.decided = {name for name in self.state if self.state[name] == "RUNNING"} | self.due
+        self.decided = {name for name in self.state if self.state[name] == "RUNNING" or self._is_begun(name)} | self.due
         self.undecided, self.questions, self.handed_on, self.dropped = set(), [], None, set()
+        self.wave = {**self.wave, **{name: -1 for name, state in self.state.items() if state == "IGNORE"}}
         super().enter()
         for name in self._unjudged() if self.broken_in == ALWAYS else ():
             self._judge(name, self.wave[name])
@@ -114,6 +115,7 @@ class ScopedReference(Rounds):
             reached = {other for other in self._reached(name, answer) if self.state[other] == "PENDING"}
             self.state = {**self.state, **dict.fromkeys(reached, "IGNORE")}
             self.ignored_by = {**self.ignored_by, **dict.fromkeys(reached, name)}
+            self.wave = {**self.wave, **dict.fromkeys(reached, -1), name: wave}  # passed with what it waited for
         self._queue_ready(wave)
 
     def _fail(self, name: str, wave: int) -> None:
@@ -153,7 +155,7 @@ class ScopedReference(Rounds):
             return
         members = set(self.layout.members[scope])
         self._begin_due_rounds(members, wave)
-        later = {n for n in self.queue & members if self.wave[n] > wave and self.state[n] == "PENDING"}
+        later = {n for n in self.queue & members if self.wave[n] > wave and self.state[n] == "PENDING"} - self.left
         self.queue, self.dropped = self.queue - later, self.dropped | later
         wave = min(wave, self.reverted_since.get(scope, wave))  # what was dropped stays so
         self._forget_intentions(members)

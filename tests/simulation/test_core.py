@@ -61,5 +61,10 @@ def test_the_core_does_what_the_reference_does(chunk: int, full: bool) -> None:
     assert visited == REACHABLE, visited ^ REACHABLE
 
 
+@pytest.mark.parametrize("seed", [73428, 74849, 86749, 107029, 143923])
+def test_what_was_decided_differently_once_is_not_any_more(seed: int) -> None:
+    play(seed)
+
+
 def test_replay_of_one_seed() -> None:
     play(int(os.environ.get("FLOWBOOK_SEED", "0")))

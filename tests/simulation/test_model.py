@@ -1,7 +1,8 @@
-"""Engines over a backend: flows are built, run, suspended, killed, taken over, and fail, in any order.
+"""Engines over a backend: flows are built, run, suspended, cancelled, killed, taken over, and fail, in any order.
 
 What is decided when is the core's, and compared elsewhere; here engine, logbook and claims are at work, step by step.
-Each commit is looked at: no row of the tables is left, and what is saved is never run again.
+Each commit is looked at: no row of the tables is left, and what is saved is never run again. What was begun has ended
+when the flow has, whatever came between.
 """
 
 from __future__ import annotations
@@ -81,7 +82,18 @@ class Seen:
 
     def __init__(self) -> None:
         self.states: dict[str, AtomState] = {}
+        self.rounds: dict[str, int] = {}
         self.saved: set[tuple[str, int, str]] = set()
+        self.handed: list[tuple[tuple[str, int], Future[Outcome]]] = []  # over to executors, by atom and round
+        self.begun: set[tuple[str, int]] = set()
+
+    def note_begun(self) -> None:
+        """Note what was handed over and not taken back so far: by an owner that is dead, nothing more is."""
+        self.begun.update(attempt for attempt, future in self.handed if not future.cancelled())
+
+    def is_left(self, name: str, round_: int) -> bool:
+        """Return whether an atom is in this round and was not executed."""
+        return self.rounds[name] == round_ and self.states[name] in (AtomState.PENDING, AtomState.IGNORE)
 
     def take(self, changes: Sequence[Change]) -> None:
         """Look at what one commit changes."""
@@ -97,6 +109,7 @@ class Seen:
                 is_reset = bool(begins) and ATOM_TRANSITIONS.get((old, AtomEvent.RESET)) == new
                 assert old == new or is_reset or (old, new) in MOVES, (change.key, old, new)
                 self.states[change.key] = new
+                self.rounds[change.key] = change.row.get("round", 0) if isinstance(change, Put) else 0
 
 
 class Hands:
@@ -116,6 +129,8 @@ class Hands:
         attempt = (atom.name, context.round, context.direction.value)
         assert attempt not in self.seen.saved, f"{attempt} is run again"
         future: Future[Outcome] = Future()
+        if context.direction is Direction.EXECUTE:
+            self.seen.handed.append(((atom.name, context.round), future))
         self._submitted.append((future, context, lambda: call(*args)))
         return future
 
@@ -151,7 +166,7 @@ class Engines(RuleBasedStateMachine):
             part for part in map(_drawn, count(seed)) if _is_wired(part) and (_retries(part) or not seed % 4)
         )
         self.runs += 1
-        self.told, self.seen = [], Seen()
+        self.told, self.seen, self.is_cancelled = [], Seen(), False
 
     @precondition(lambda self: self.engine is None and self.runs)
     @rule(window=st.integers(1, 4), take_over=st.booleans(), rerun=st.sampled_from((False, False, True)))
@@ -199,6 +214,13 @@ class Engines(RuleBasedStateMachine):
     def suspend(self) -> None:
         assert self.engine is not None
         self.engine.suspend()
+
+    @precondition(lambda self: self.engine is not None)
+    @rule()
+    def cancel(self) -> None:
+        assert self.engine is not None
+        self.engine.cancel()
+        self.is_cancelled = True
 
     @precondition(lambda self: self.engine is not None)
     @rule(trouble=st.sampled_from(("dies", "dies soon", "dies as it commits", "is robbed")), commits=st.integers(1, 9))
@@ -249,6 +271,7 @@ class Engines(RuleBasedStateMachine):
 
     def _die(self) -> None:
         self.process.left = 0
+        self.seen.note_begun()
         with suppress(StorageError):
             self.states.close()
         self.engine = None
@@ -267,10 +290,13 @@ class Engines(RuleBasedStateMachine):
         if state is FlowState.SUCCESS:
             assert atoms <= DONE
         elif state is FlowState.REVERTED:
-            assert AtomState.REVERTED in atoms
+            assert AtomState.REVERTED in atoms or self.is_cancelled
         elif state is FlowState.FAILURE:
             assert AtomState.REVERT_FAILURE in atoms or self.options["never_resolve"]
         assert atoms.isdisjoint({*UNFINISHED_ATOMS, AtomState.RETRYING})
+        self.seen.note_begun()
+        left = {name for name, round_ in self.seen.begun if self.seen.is_left(name, round_)}
+        assert not left, f"{left} were begun, and neither ended nor reverted"
 
 
 def _drawn(seed: int) -> Part:

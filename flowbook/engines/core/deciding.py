@@ -29,7 +29,7 @@ def answered(run: Run, message: Answered, decision: Decision) -> None:
     else:
         run.wave_of[node] -= 1  # it is passed with those that it waited for
         for other in _reached(run, node, Depth(message.value)):
-            if run.state[other] is AtomState.PENDING:
+            if selection.is_new(run, other):
                 resolution.move(run, other, AtomEvent.IGNORE, decision)
                 run.ignored_by[other] = node
                 decision.changes.append(run.put(other))

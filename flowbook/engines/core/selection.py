@@ -13,9 +13,6 @@ DONE = frozenset({AtomState.SUCCESS, AtomState.IGNORE})
 TOUCHED = frozenset({AtomState.RUNNING, AtomState.SUCCESS, AtomState.FAILURE, AtomState.REVERTING})
 """States in which an atom stands in the way of its predecessors' reverting."""
 
-BEGUN = frozenset({AtomState.RUNNING, AtomState.RETRYING})
-"""States in which an atom that an earlier owner left is started again, whatever else is to become of it."""
-
 TO_EXECUTE = frozenset({AtomState.PENDING, AtomState.RUNNING, AtomState.RETRYING})
 """States in which a queued atom is to be executed."""
 
@@ -47,16 +44,16 @@ def prepare(run: Run) -> None:
                 wave_of[node] = wave - 1
             for successor in plan.successors[node]:
                 run.waiting[successor] -= 1
-        elif state[node] in BEGUN or (state[node] is AtomState.PENDING and _is_owed(run, node, wave)):
+        elif state[node] in TO_EXECUTE and (not is_new(run, node) or _is_owed(run, node, wave)):
             ready.append(node)
             if not keeps_waves:
                 wave_of[node] = run.wave + 1
-            elif state[node] is AtomState.PENDING:
+            elif is_new(run, node):
                 wave_of[node] = wave
     if run.broken:
         _queue_the_last(run)
         return
-    ready.sort(key=lambda node: state[node] is not AtomState.RUNNING)  # the interrupted were started before others
+    ready.sort(key=lambda node: is_new(run, node))  # the interrupted were started before others
     enqueue(run, ready)
     for scope in sorted(run.reverting):
         plan_reverts(run, scope)
@@ -67,8 +64,17 @@ def _queue_the_last(run: Run) -> None:
     due, undo = set(run.flow_row.get("due", ())), set(run.flow_row.get("undo", ()))
     for states, names in ((TO_EXECUTE, due), (TO_REVERT, undo)):
         for node, state in enumerate(run.state):
-            if state in states and (state in UNFINISHED_ATOMS or run.plan.names[node] in names):
+            if state in states and (_is_interrupted(run, node) or run.plan.names[node] in names):
                 queue(run, node)
+
+
+def is_new(run: Run, node: int) -> bool:
+    """Return whether an atom is PENDING and nobody has begun it in this round.
+
+    One that an earlier owner left RUNNING is PENDING too once its restart was withdrawn, but has attempts: it is
+    started again, whatever else is to become of it.
+    """
+    return run.state[node] is AtomState.PENDING and not run.attempt[node]
 
 
 def ready_wave(run: Run, node: int) -> int:
@@ -96,7 +102,7 @@ def enqueue(run: Run, nodes: list[int]) -> None:
     Those that deciders vote on are queued when that is decided.
     """
     if run.plan.votes:
-        asked = {node for node in nodes if run.state[node] is AtomState.PENDING and voters(run, node)}
+        asked = {node for node in nodes if is_new(run, node) and voters(run, node)}
         run.asks.extend(Ask(node, DECIDE, run.wave_of[node] - 1) for node in by_priority(run, sorted(asked)))
         nodes = [node for node in nodes if node not in asked]
     if run.plan.priorities:
@@ -125,9 +131,9 @@ def queued_in(run: Run, first: int, end: int) -> list[int]:
 
 
 def drop_later(run: Run, first: int, end: int) -> None:
-    """Take out of the queue what is to be executed between two nodes and became ready later than the present wave."""
+    """Take out of the queue what is new between two nodes and became ready later than the present wave."""
     for node in queued_in(run, first, end):
-        if run.wave_of[node] > run.wave and run.state[node] is AtomState.PENDING:
+        if run.wave_of[node] > run.wave and is_new(run, node):
             run.queued.discard(node)
 
 
@@ -139,7 +145,7 @@ def break_off(run: Run) -> None:
     run.broken = True
     run.asks.clear()
     run.parked.clear()
-    run.queued = {n for n in run.queued if run.wave_of[n] <= run.wave or run.state[n] in UNFINISHED_ATOMS}
+    run.queued = {n for n in run.queued if run.wave_of[n] <= run.wave or _is_interrupted(run, n)}
     last = sorted({*run.in_flight, *run.queued})
     for field, states in (("due", TO_EXECUTE), ("undo", TO_REVERT)):
         run.flow_row[field] = [run.plan.names[node] for node in last if run.state[node] in states]
@@ -147,6 +153,12 @@ def break_off(run: Run) -> None:
 
 def _is_unjudged(run: Run, node: int) -> bool:
     return run.state[node] is AtomState.FAILURE and reverting_scope(run, node) is None
+
+
+def _is_interrupted(run: Run, node: int) -> bool:
+    """Return whether an earlier owner was at an atom that is queued, or is left by it."""
+    is_withdrawn = run.state[node] is AtomState.PENDING and run.attempt[node] > 0
+    return is_withdrawn or run.state[node] in UNFINISHED_ATOMS
 
 
 def _is_owed(run: Run, node: int, wave: int) -> bool:
@@ -292,7 +304,7 @@ def _is_touched(run: Run, node: int) -> bool:
 
 
 def _is_left_behind(run: Run, node: int) -> bool:
-    is_interrupted = run.state[node] in BEGUN and node not in run.in_flight
+    is_interrupted = run.state[node] in TO_EXECUTE and not is_new(run, node) and node not in run.in_flight
     return is_interrupted and bool(run.waiting[node]) and node not in run.queued
 
 

@@ -9,7 +9,7 @@ from flowbook.engines.core import resolution, starting
 from flowbook.engines.core.messages import Annotate, Cancel, Decision, Event, Message, Suspend, Woke
 from flowbook.engines.core.run import PROGRESS, REASON, Run
 from flowbook.flows.plan import ROOT
-from flowbook.states import AtomState, FlowEvent, FlowState
+from flowbook.states import FlowEvent, FlowState
 
 
 def _suspend(run: Run, message: Suspend, decision: Decision) -> None:
@@ -32,9 +32,6 @@ def _cancel(run: Run, message: Cancel, decision: Decision) -> None:
     run.flow_row[REASON] = message.reason
     run.asks.clear()
     run.wave = -1  # whatever is ready became so later than that
-    for node in run.queued:
-        if run.attempt[node] and run.state[node] is AtomState.PENDING:  # an earlier owner began it: it has to be undone
-            run.wave_of[node] = -1
     if run.never_resolve:
         resolution.break_off(run, decision)
     else:

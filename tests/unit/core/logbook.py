@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flowbook.atoms import Retry, Task, retry
-from flowbook.engines.core.messages import Answered, Begin, Decision, Ended, Message, Start, Suspend
+from flowbook.engines.core.messages import Answered, Begin, Cancel, Decision, Ended, Message, Start, Suspend
 from flowbook.engines.core.run import Run
 from flowbook.engines.core.step import step
 from flowbook.engines.storage import rounds_of
@@ -137,6 +137,10 @@ class Logbook:
     def suspend(self, *withdrawn: str) -> list[str]:
         self.at += 1
         return self.take(Suspend(self.at, [self.in_flight.pop(name) for name in withdrawn]))
+
+    def cancel(self, *withdrawn: str) -> list[str]:
+        self.at += 1
+        return self.take(Cancel(self.at, "CANCELLED", [self.in_flight.pop(name) for name in withdrawn]))
 
     def play(self, *fails: str) -> list[str]:
         """End all that is in flight, the oldest first, until nothing is; return what was started, in order."""

@@ -6,7 +6,7 @@ import pytest
 
 from flowbook.atoms.retry import Decision
 from flowbook.engines.core.messages import Annotate
-from flowbook.flows import LinearFlow, UnorderedFlow
+from flowbook.flows import Depth, GraphFlow, LinearFlow, UnorderedFlow
 from unit.core.logbook import Asked, Logbook, atom, linear, unordered
 
 
@@ -196,6 +196,115 @@ def test_a_broken_flow_that_is_suspended_with_interrupted_attempts_can_go_on() -
     assert (book.flow["state"], book.states["c"]) == ("SUSPENDED", "RUNNING")
     assert [*book.enter(), *book.play()] == ["c"]
     assert book.flow["state"] == "FAILURE"
+
+
+def test_what_is_behind_an_ignored_atom_is_of_one_wave_with_what_was_ready_at_the_entry() -> None:
+    p, x, z, y = map(atom, "pxzy")
+    flow = GraphFlow("g").add(p, x, z, y).link(p, x).link(p, z, decider=lambda history: True).link(z, y)
+    book = Logbook(flow)
+    book.enter()
+    book.end("p")
+    assert book.asked == "z"
+    book.enter()
+    assert book.answer(Depth.ATOM) == ["x"]
+    assert book.end("x", fails=True) == ["y"]
+    assert book.play() == ["-x", "-y", "-p"]
+
+
+def test_an_interrupted_atom_is_of_the_wave_that_it_was_begun_in_when_a_failure_was_left_unjudged() -> None:
+    tried = LinearFlow("tried", retry=Asked("R")).add(atom("x"))
+    book = Logbook(UnorderedFlow("f").add(tried, atom("m"), linear("a", "later")), window=2)
+    assert book.enter() == ["R", "m"]
+    assert book.end("R") == ["a"]
+    assert book.end("a") == ["x"]
+    book.end("x", fails=True)
+    book.window = 1
+    assert (book.enter(), book.asked) == ([], "R")
+    assert book.answer(Decision.RETRY) == ["m"]
+    started = [*book.end("m", fails=True), *book.play()]
+    assert sorted(started) == ["-R", "-a", "-m", "-x"]
+    assert book.flow["state"] == "REVERTED"
+
+
+# -- withdrawn starts of what an earlier owner had begun --
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_what_an_earlier_owner_began_is_reverted_though_its_restart_was_withdrawn_before_a_cancel(dies: bool) -> None:
+    book = Logbook(unordered("a", "b", "c"), window=2)
+    assert book.enter() == ["a", "b"]
+    assert book.enter() == ["a", "b"]
+    book.suspend("b")
+    assert book.cancel() == []
+    if not dies:
+        book.end("a")
+        assert book.flow["state"] == "SUSPENDED"
+    started = [*book.enter(), *book.play()]
+    assert sorted(started) == (["-a", "-b", "a", "b"] if dies else ["-a", "-b", "b"])
+    assert book.states == {"a": "REVERTED", "b": "REVERTED"}
+    assert book.flow["state"] == "REVERTED"
+
+
+def test_a_cancel_that_resolves_nothing_ends_what_an_earlier_owner_began_and_whose_restart_was_withdrawn() -> None:
+    book = Logbook(unordered("a", "b"), window=2)
+    book.never_resolve = True
+    book.enter()
+    book.enter()
+    book.suspend("b")
+    book.cancel()
+    assert [*book.enter(), *book.play()] == ["a", "b"]
+    assert (book.flow["state"], book.states) == ("FAILURE", {"a": "SUCCESS", "b": "SUCCESS"})
+
+
+def test_what_an_earlier_owner_began_is_reverted_though_it_became_ready_after_the_failure() -> None:
+    book = Logbook(UnorderedFlow("f").add(atom("x"), linear("a", "b", "c")), window=2)
+    book.enter()
+    book.end("a")
+    book.end("b")
+    book.end("x", fails=True)
+    assert sorted(book.enter()) == ["-x", "c"]
+    book.suspend("c")
+    book.end("x")
+    assert (book.flow["state"], book.atoms["c"]["state"]) == ("SUSPENDED", "PENDING")
+    assert [*book.enter(), *book.play()] == ["c", "-c", "-b", "-a"]
+    assert book.flow["state"] == "REVERTED"
+
+
+def test_what_an_earlier_owner_began_is_not_decided_about_though_its_restart_was_withdrawn() -> None:
+    a, b = atom("a"), atom("b")
+    book = Logbook(GraphFlow("g").add(a, b).link(a, b, decider=lambda history: True))
+    book.enter()
+    book.end("a")
+    assert book.answer() == ["b"]
+    assert book.enter() == ["b"]
+    book.suspend("b")
+    assert (book.enter(), book.asked) == (["b"], "")
+
+
+def test_what_an_earlier_owner_began_is_reverted_though_withdrawn_and_put_behind_an_atom_that_fails() -> None:
+    book = Logbook(linear("a", "b"))
+    book.enter()
+    book.end("a")
+    assert book.enter() == ["b"]
+    book.suspend("b")
+    book.change_flow(linear("a", "new", "b"))
+    assert book.enter() == ["new"]
+    assert book.play("new") == ["b", "-b", "-new", "-a"]
+    assert book.flow["state"] == "REVERTED"
+
+
+def test_what_an_earlier_owner_began_is_not_ignored_though_withdrawn_and_put_behind_an_atom_that_is() -> None:
+    book = Logbook(linear("a", "b"))
+    book.enter()
+    book.end("a")
+    assert book.enter() == ["b"]
+    book.suspend("b")
+    a, new, b = map(atom, ("a", "new", "b"))
+    book.change_flow(GraphFlow("g").add(a, new, b).link(a, new, decider=lambda history: True).link(new, b))
+    assert (book.enter(), book.asked) == ([], "new")
+    assert book.answer(Depth.ALL) == ["b"]
+    book.end("b")
+    assert (book.flow["state"], book.states) == ("SUCCESS", {"a": "SUCCESS", "new": "IGNORE", "b": "SUCCESS"})
 
 
 # -- a flow that was changed meanwhile --
