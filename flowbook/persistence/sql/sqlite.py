@@ -48,6 +48,7 @@ _MEANINGS: dict[int, type[StorageBusy | StorageFull | StorageUnavailable | Damag
 }
 _AS_IT_IS = "as it is"
 _PAUSE_S = 0.01
+_MANY_ROWS = 8
 _ROWS_AT_ONCE = 32  # the driver keeps 128 statements ready: those of two tables with any number of rows
 
 
@@ -188,9 +189,9 @@ class SqliteDatabase(Database):
     def run_for_all(self, cursor: DBAPICursor, text: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run a statement that changes rows with each of ``rows``, in their order.
 
-        An insert of many at once takes two thirds of the time.
+        An insert of many at once takes three quarters of the time; of few it takes longer.
         """
-        if is_insert(text):
+        if len(rows) >= _MANY_ROWS and is_insert(text):
             for start in range(0, len(rows), _ROWS_AT_ONCE):
                 some = rows[start : start + _ROWS_AT_ONCE]
                 cursor.execute(insert_of(text, len(some)), [*chain.from_iterable(some)])

@@ -271,7 +271,7 @@ def test_reading_a_file_that_does_not_exist_finds_nothing_and_makes_none(tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("many", [31, 32, 33, 100])
+@pytest.mark.parametrize("many", [7, 8, 32, 33, 100])
 def test_rows_of_a_large_commit_are_all_there_in_their_order(backend: SqliteBackend, many: int) -> None:
     claim = begin(backend)
     rows = [Append("attempt", "a", {"n": number}) for number in range(many)]
