@@ -9,7 +9,7 @@ from typing import Any
 from flowbook.engines.core.run import Run
 from flowbook.engines.storage import rounds_of
 from flowbook.persistence.changes import Append, Change, Put
-from flowbook.states import ATOM_TRANSITIONS, FLOW_TRANSITIONS, AtomEvent, AtomState
+from flowbook.states import ATOM_TRANSITIONS, FLOW_TRANSITIONS, UNFINISHED_ATOMS, AtomEvent, AtomState
 from simulation.layout import Layout
 
 FLOW_ROW = {"id": "run", "state": "PENDING"}
@@ -114,13 +114,21 @@ class Records:
             assert repr(self.rows[key]) == text, f"{key} changed without a commit"
 
     def check_end(self, layout: Layout, *, in_order: bool) -> None:
-        """See that no attempt is told twice; ``in_order``: that each is undone after all behind it (without rounds)."""
+        """See that no attempt is told twice and that what was begun has ended.
+
+        ``in_order``: that each is undone after all behind it (without rounds).
+        """
         numbers = [(name, row["round"], row["direction"], row["attempt"]) for name, row in self.attempts]
         assert len(numbers) == len(set(numbers)), "an attempt was told twice"
         saved = [
             number[:3] for number, (_, row) in zip(numbers, self.attempts, strict=True) if row["outcome"] == "SUCCESS"
         ]
         assert len(saved) == len(set(saved)), "a saved atom was run again"
+        for (kind, name), row in self.rows.items():
+            if kind == "atom":
+                assert row["state"] not in (*UNFINISHED_ATOMS, AtomState.RETRYING), f"{name} never ended"
+                was_begun = self.told[name, row.get("round", 0), "EXECUTE"] > 0
+                assert not was_begun or row["state"] not in (AtomState.PENDING, AtomState.IGNORE), f"{name} was left"
         if not in_order:
             return
         reverted = [name for name, row in self.attempts if row["direction"] == "REVERT" and row["outcome"] == "SUCCESS"]
