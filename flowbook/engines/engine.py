@@ -96,7 +96,7 @@ class Engine(Awaited):
             known = self.state in FINISHED and not self._options.rerun
             if not known and not opening.look(self.storage, self._inputs, self._options):
                 with self._owned(), self._executing() as executor:
-                    yield from self._drive(self._enter(executor.window), executor)
+                    yield from self._drive(self._enter(executor), executor)
         if self._stop is not None:
             raise self._stop
         yield self.state
@@ -162,12 +162,13 @@ class Engine(Awaited):
             executor.shutdown()
             self._attempts.abandon()
 
-    def _enter(self, window: int) -> Run:
+    def _enter(self, executor: Executor) -> Run:
         entered = opening.enter(self.storage, self._inputs, self._options, self._clock.now())
         self.resumed, self.differences = entered.resumed, entered.differences
         if entered.resumed is not None and entered.resumed.is_news:
             LOG.warning("resumed run %s: %s", self.run_id, entered.resumed)
-        run = self.storage.restore(entered.records, owner=str(current_owner()), window=window)
+        run = self.storage.restore(entered.records, owner=str(current_owner()), window=executor.window)
+        run.windows = getattr(executor, "windows", None)  # where atoms name several
         run.defer_reverts, run.never_resolve = self._options.defer_reverts, self._options.never_resolve
         self._timers = Timers(self.storage, self._attempts, self._clock, self._options.timeout)
         self._answered = [Delete("request", request) for request in entered.cancelling]

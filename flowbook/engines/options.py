@@ -53,7 +53,8 @@ class Options:
     being reverted: without it, only its own flow is reverted when no retry around it objects. ``never_resolve`` asks
     nobody and reverts nothing: after a failure what runs is finished, and the flow has failed. ``executors`` are those
     that atoms name, each a name, an object, or a pair of one and its ``max_workers``; with None all atoms run on
-    ``executor``, whatever they name. ``max_in_flight`` is the window, unless it is to be that of the executor.
+    ``executor``, whatever they name. ``max_in_flight`` is the window, unless it is to be that of the executor;
+    several executors share it, none with more than its own.
 
     ``timeout`` is how many seconds a round of the flow may take, from when it is first begun: then it is cancelled. The
     deadline is stored, and counts also while nobody works on the run. A run that has one keeps it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from copy import copy
 from random import Random
@@ -28,6 +29,7 @@ from flowbook.engines.core.messages import (
 from flowbook.engines.core.run import Run
 from flowbook.engines.core.selection import voters
 from flowbook.engines.core.step import step
+from flowbook.engines.core.windows import Windows
 from flowbook.engines.storage import rounds_of
 from flowbook.exceptions import CompilationFailure
 from flowbook.flows.compilation import compile_flow
@@ -65,6 +67,8 @@ class Play:
         self.wishes = Random(f"wishes of {case.seed}")
         self.cancels = self.wishes.choice((0.0, 0.0, 0.0, 0.0, 0.0, 0.02, 0.1))
         self.window = case.window
+        windows = Random(f"windows of {case.seed}")
+        self.widths = [windows.randint(1, case.window) for _ in range(windows.choice((0, 0, 2, 3)))]
         self.records = Records()
         self.made: list[Ended] = []  # the ends of all attempts, told or not
         self.pending: list[Ended] = []  # those that come of the attempts in flight
@@ -115,6 +119,9 @@ class Play:
             self.window = self.random.randint(1, self.case.window)
         run = Run(self.plan, self.records.rows["flow", "run"], owner=f"o{self.entries}", window=self.window)
         run.listening = self.case.listening
+        if self.widths:
+            window_of = [_window_of(self, name) for name in self.plan.names]
+            run.windows = Windows(window_of, [*self.widths, self.case.window])
         run.inputs = {symbol: Inline((f"input {symbol}",)) for symbol in self.case.inputs}
         for (kind, key), row in self.records.rows.items():
             if kind == "atom":
@@ -190,10 +197,12 @@ class Play:
             assert rounds, "no round is due"
             assert len(started) < room, (started, rounds, room)
         else:
-            assert len(started) == len(set(started)) == min(room, len(may_start)), (started, may_start, room)
+            most = _most_startable(self, may_start, room)
+            assert len(started) == len(set(started)) == most, (started, may_start, room)
             assert not rounds or len(started) == room or self.reference.flow != "RUNNING", (started, rounds, room)
         for start, name in zip(decision.starts, started, strict=True):
             assert self.reference.started(name) == start.direction, name
+        _check_windows(self)
         flow = self.reference.flow if decision.goes_on else self.reference.settled()
         assert run.flow_state == flow, (run.flow_state, flow)
         self._check_events(run, decision)
@@ -356,3 +365,27 @@ class Play:
         assert {self.plan.names[node] for node in run.in_flight} == self.reference.in_flight
         if isinstance(self.reference, ScopedReference):
             assert self.records.told_rounds() == self.reference.history
+
+
+def _window_of(play: Play, name: str) -> int:
+    """Return the window of an atom, by its name; retries run on no executor, and have a wide one for themselves."""
+    atom = play.layout.atoms.get(name)
+    return len(play.widths) if atom is None or isinstance(atom, Retry) else sum(name.encode()) % len(play.widths)
+
+
+def _most_startable(play: Play, may_start: set[str], room: int) -> int:
+    """Return how many of those that may start have room, in all and in their windows."""
+    if not play.widths:
+        return min(room, len(may_start))
+    in_flight = Counter(_window_of(play, name) for name in play.reference.in_flight)
+    waiting = Counter(_window_of(play, name) for name in may_start)
+    widths = [*play.widths, play.case.window]
+    return min(room, sum(min(count, widths[window] - in_flight[window]) for window, count in waiting.items()))
+
+
+def _check_windows(play: Play) -> None:
+    """Check that no window has more in flight than it is wide."""
+    if play.widths:
+        in_flight = Counter(_window_of(play, name) for name in play.reference.in_flight)
+        widths = [*play.widths, play.case.window]
+        assert all(count <= widths[window] for window, count in in_flight.items()), (in_flight, widths)

@@ -15,6 +15,7 @@ from flowbook.states import EXECUTE, UNFINISHED_ATOMS, AtomState, Direction, Flo
 
 if TYPE_CHECKING:
     from flowbook.engines.core.messages import Ask, Ended
+    from flowbook.engines.core.windows import Windows
 
 PROGRESS = "progress"
 """The name among an atom's metadata that says how far it is."""
@@ -59,9 +60,9 @@ class Run:
 
     ``waiting`` counts the predecessors that are not done, ``blocking`` the successors that reverting has not passed
     yet. ``queue`` holds the nodes to execute or revert as slots become free; ``window`` bounds how many attempts are
-    ``in_flight``. Those that became ready together are of one *wave* (``wave_of``): one more than the latest of those
-    that they waited for, and 0 at first; ``wave`` is that of the atom whose end is taken in. ``left`` counts the atoms
-    that are neither SUCCESS nor IGNORE.
+    ``in_flight``, and ``windows``, where atoms name executors, how many on each. Those that became ready together are
+    of one *wave* (``wave_of``): one more than the latest of those that they waited for, and 0 at first; ``wave`` is
+    that of the atom whose end is taken in. ``left`` counts the atoms that are neither SUCCESS nor IGNORE.
 
     ``reverting`` are the scopes under reverting by their index, none inside another. ``parked`` is a heap of those that
     were reverted for a round that may not begin yet: when it may, and the scope. ``asks`` are the questions that
@@ -108,6 +109,7 @@ class Run:
         "wave",
         "wave_of",
         "window",
+        "windows",
     )
 
     def __init__(self, plan: Plan, flow_row: Mapping[str, Any], *, owner: str = "", window: int = 1) -> None:
@@ -118,6 +120,7 @@ class Run:
         self.owner = owner
         self.left_by: dict[int, str] = {}  # the owners of interrupted attempts
         self.window = window
+        self.windows: Windows | None = None
         self.listening = False
         self.now = 0.0
         self.inputs: dict[str, Inline] = {}

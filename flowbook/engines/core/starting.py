@@ -15,23 +15,27 @@ FAILING = {EXECUTE: AtomEvent.FAIL, REVERT: AtomEvent.REVERT_FAIL}
 
 
 def fill_slots(run: Run, decision: Decision, *, may_begin_rounds: bool) -> None:
-    """Start what is queued as far as the window allows, in its order.
+    """Start what is queued as far as the window allows, in its order; what a full executor holds back lets others by.
 
     A new round begins in a step of its own, so that what led there is told, and a wish to suspend heard, before it.
     """
+    windows = run.windows
     while run.queued and len(run.in_flight) < run.window:
-        node = run.queue[0]
+        node = run.queue.popleft() if windows is None else windows.take(run.queue, run.queued)
+        if node is None:  # all that is left waits for full executors
+            return
         if node not in run.queued:  # not meant any more
-            run.queue.popleft()
             continue
         if run.reverting and selection.awaits_round(run, node):
             if not may_begin_rounds:
+                run.queue.appendleft(node)
                 decision.goes_on = True
                 return
             resolution.begin_round(run, run.plan.scope_of[node], decision)
-        run.queue.popleft()
         run.queued.discard(node)
         _start(run, node, EXECUTE if run.state[node] in selection.TO_EXECUTE else REVERT, decision)
+        if windows is not None:
+            windows.started(node)
 
 
 def is_current(run: Run, start: Start) -> bool:
@@ -50,6 +54,8 @@ def withdraw(run: Run, start: Start, decision: Decision) -> None:
     """
     node, executes = start.node, start.direction is EXECUTE
     run.in_flight.discard(node)
+    if run.windows is not None:
+        run.windows.ended(node)
     if executes:
         had_rounds = run.history.get(node)  # of a retry
         run.state[node] = AtomState.RETRYING if had_rounds else atom_after(run.state[node], AtomEvent.WITHDRAW)

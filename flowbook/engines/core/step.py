@@ -64,6 +64,8 @@ def _ended(run: Run, message: Ended, decision: Decision) -> None:
     event = (starting.FAILING if failed else starting.SUCCEEDING)[direction]
     state = run.state[node] = atom_after(old, event)
     run.in_flight.discard(node)
+    if run.windows is not None:
+        run.windows.ended(node)
     run.wave = selection.ending_wave(run, node) if run.reverting else run.wave_of[node]
     if message.began_at is not None:
         run.started_at[node] = message.began_at

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from typing import Any
 
 from flowbook.atoms.base import Atom
+from flowbook.atoms.task import Task
 from flowbook.engines.context import Outcome
+from flowbook.engines.core.windows import Windows
 from flowbook.engines.executors import make
 from flowbook.engines.executors.base import Executor, Handed
 from flowbook.engines.options import Options
@@ -18,13 +20,26 @@ from flowbook.exceptions import NotPossible, UnknownPlugin, did_you_mean
 class RoutingExecutor:
     """Runs each attempt on the executor that its atom names, of ``parts``; others on ``own``, which may be one of them.
 
-    The window is the sum of theirs, so that each can be full while the others are.
+    Each has its own window, and ``window`` is their sum, so that none that is overloaded keeps another from work. Where
+    that is more than ``max_in_flight``, each has its share of these. Retries, which run on none, are in no one's way.
     """
 
-    def __init__(self, own: Executor, parts: Mapping[str, Executor]) -> None:
+    def __init__(
+        self,
+        own: Executor,
+        parts: Mapping[str, Executor],
+        atoms: Iterable[Atom | None],
+        max_in_flight: int | None = None,
+    ) -> None:
         self._own, self._by_name = own, parts
         self._parts = list({id(part): part for part in (own, *parts.values())}.values())
-        self.window = sum(part.window for part in self._parts)
+        widths = [part.window for part in self._parts]
+        self.window = sum(widths) if max_in_flight is None else min(sum(widths), max_in_flight)
+        number = {id(part): number for number, part in enumerate(self._parts)}
+        self.windows = Windows(
+            [number[id(self._part_of(atom))] if isinstance(atom, Task) else len(number) for atom in atoms],
+            [*_shares(widths, self.window), self.window],
+        )
 
     def check(self, atoms: Iterable[Atom]) -> None:
         """Raise what each of the executors has against the atoms that would run on it."""
@@ -51,7 +66,7 @@ class RoutingExecutor:
         return self._own if atom.executor is None else self._by_name[atom.executor]
 
 
-def executor_for(atoms: Iterable[Atom | None], options: Options) -> Executor:
+def executor_for(atoms: Collection[Atom | None], options: Options) -> Executor:
     """Return the executor for these atoms: the one of the options, or one that routes, where some name others.
 
     Raises NotPossible for an atom that names an unknown one, and what `namers` and `make` raise.
@@ -65,10 +80,11 @@ def executor_for(atoms: Iterable[Atom | None], options: Options) -> Executor:
             made[name] = part = first if name == own else _named_by(atom, name, options)
             undoing.callback(part.shutdown)
         undoing.pop_all()
-    executor = RoutingExecutor(first, made) if made else first
+    if made:
+        return RoutingExecutor(first, made, atoms, options.max_in_flight)
     if options.max_in_flight is not None:
-        executor.window = options.max_in_flight
-    return executor
+        first.window = options.max_in_flight
+    return first
 
 
 def namers(atoms: Iterable[Atom | None], options: Options) -> dict[str, Atom]:
@@ -81,6 +97,15 @@ def namers(atoms: Iterable[Atom | None], options: Options) -> dict[str, Atom]:
         if atom is not None and atom.executor is not None:
             found.setdefault(atom.checked_executor(atom.executor), atom)
     return found
+
+
+def _shares(widths: Sequence[int], slots: int) -> list[int]:
+    """Return how ``slots`` are shared out: evenly, except that no share is wider than its width, or less than 1."""
+    shares = list(widths)
+    for number, index in enumerate(sorted(range(len(widths)), key=widths.__getitem__)):
+        shares[index] = max(1, min(widths[index], slots // (len(widths) - number)))
+        slots -= shares[index]
+    return shares
 
 
 def _named_by(atom: Atom, name: str, options: Options) -> Executor:

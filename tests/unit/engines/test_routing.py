@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from flowbook import Flow, FlowState, LinearFlow, Retry, Task, Times, UnorderedFlow, engines, task
+from flowbook import Flow, FlowState, LinearFlow, Notice, Retry, Task, Times, UnorderedFlow, engines, task
 from flowbook.exceptions import NotPossible, UnknownPlugin, WrongType
 from flowbook.persistence import Backend
 from flowbook.testing.executor_tasks import Give
@@ -182,10 +183,10 @@ def test_a_serial_engine_runs_all_atoms_itself_when_it_is_told_to(pool: ThreadPo
     assert found["a"] != threading.current_thread().name
 
 
-def test_the_window_is_the_sum_unless_another_is_asked_for(pool: ThreadPoolExecutor) -> None:
+def test_the_window_is_the_sum_unless_less_is_asked_for(pool: ThreadPoolExecutor) -> None:
     flow = places(at("a"), at("b", "x"), at("c", "y"), at("d", "threads"))
     options: dict[str, Any] = {"engine": "parallel", "executors": {"x": (pool, 3), "y": ("threads", 20)}}
-    for more, window in (({}, 16 + 3 + 20), ({"max_in_flight": 5}, 5)):
+    for more, window in (({}, 16 + 3 + 20), ({"max_in_flight": 5}, 5), ({"max_in_flight": 100}, 16 + 3 + 20)):
         made = engines.load(flow, **options, **more).make_executor()
         made.shutdown()
         assert made.window == window
@@ -202,6 +203,73 @@ def test_one_that_takes_no_work_suspends_the_run_which_can_go_on(backend: Backen
     assert engine.state is FlowState.SUSPENDED
     engines.run(flow, executors={"mine": "threads"}, **options)
     assert calls == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("bound", "widths"),
+    [(None, [16, 3, 20]), (100, [16, 3, 20]), (30, [13, 3, 14]), (5, [2, 1, 2]), (3, [1, 1, 1]), (2, [1, 1, 1])],
+)
+def test_each_executor_has_as_much_in_flight_as_its_window_or_share_takes(
+    bound: int | None, widths: list[int], pool: ThreadPoolExecutor
+) -> None:
+    """No attempt has ended when the engine waits for the first time: then as much is in flight as may be."""
+    full = threading.Event()
+    most, in_flight = Counter[str](), Counter[str]()
+    work = task(name="work")(lambda: full.wait(10))
+    names = [None, "x", "y"]
+    atoms = [work.atom(f"{name}{i}", provides=f"{name}{i}", executor=name) for i in range(30) for name in names]
+    options: dict[str, Any] = {"executors": {"x": (pool, 3), "y": ("threads", 20)}, "max_in_flight": bound}
+    engine = engines.load(UnorderedFlow("f").add(*atoms), engine="parallel", max_workers=1, **options)
+
+    def listen(notice: Notice) -> None:
+        name = notice.atom.rstrip("0123456789")
+        in_flight[name] += 1 if notice.state == "RUNNING" else -1
+        most[name] = max(most[name], in_flight[name])
+        most["all"] = max(most["all"], in_flight.total())
+
+    engine.atom_notifier.register("*", listen)
+    steps = engine.run_iter()
+    assert [next(steps), next(steps)] == ["SCHEDULING", "WAITING"]
+    first = [most[str(name)] for name in names]
+    full.set()
+    for _ in steps:
+        pass
+    assert all(engine.storage.fetch(f"{name}{i}") for i in range(30) for name in names)
+    assert [most[str(name)] for name in names] == widths
+    assert most["all"] == min(sum(widths), bound or 39)
+    assert first == (widths if bound != 2 else [1, 1, 0])
+
+
+@pytest.mark.parametrize("bound", [None, 4])
+def test_an_executor_that_is_overloaded_keeps_no_other_waiting(bound: int | None) -> None:
+    """All slow atoms wait until the last quick one has been run, and stand before it in the queue."""
+    over = threading.Event()
+
+    @task
+    def wait() -> bool:
+        return over.wait(10)
+
+    @task(executor="quick")
+    def pass_on(sum_: int = 0) -> int:
+        return sum_ + 1
+
+    slow = [wait.atom(f"w{i}", provides=f"w{i}") for i in range(50)]
+    quick = LinearFlow("quick").add(
+        *[pass_on.atom(f"q{i}", rebind={"sum_": f"s{i}"}, provides=f"s{i + 1}") for i in range(50)]
+    )
+    quick.add(task(name="end", executor="quick")(over.set))
+    flow = UnorderedFlow("f").add(*slow, quick)
+    options: dict[str, Any] = {"engine": "parallel", "max_workers": 2, "max_in_flight": bound}
+    engine = engines.load(flow, {"s0": 0}, executors={"quick": ("threads", 1)}, **options)
+    engine.run()
+    assert engine.storage.fetch("s50") == 50
+    assert all(engine.storage.fetch(f"w{i}") for i in range(50))
+
+
+def test_a_window_of_one_lets_atoms_of_all_executors_run_one_by_one(calls: list[str]) -> None:
+    flow = UnorderedFlow("f").add(*[Say(f"s{i}", calls, executor="one" if i % 2 else None) for i in range(6)])
+    engines.run(flow, engine="parallel", executors={"one": ("threads", 1)}, max_in_flight=1)
+    assert calls == [f"s{i}" for i in range(6)]
 
 
 def test_what_is_undone_is_undone_where_it_was_done(pool: ThreadPoolExecutor) -> None:
