@@ -124,8 +124,19 @@ def _calls_of_flowbook(command: str) -> Iterator[list[str]]:
         words = words[end + 1 :]
 
 
+def test_the_words_that_are_looked_up_leave_the_help_of_commands_as_it_is() -> None:
+    """A command keeps the words for its help from when they are first asked for; all tests of a process share them."""
+    group = click.Group("g", context_settings={"help_option_names": ["-h", "--help"]})
+    verb = click.Command("verb")
+    group.add_command(verb)
+    _check_words(group, ["verb", "--help"])
+    help_option = verb.get_help_option(click.Context(verb))
+    assert help_option is not None
+    assert help_option.opts == ["-h", "--help"]
+
+
 def _check_words(command: click.Command, words: list[str]) -> None:
-    context = click.Context(command)
+    context = click.Context(command, **command.context_settings)
     for word in words:
         if word.startswith("-"):
             known = {name for one in command.get_params(context) for name in [*one.opts, *one.secondary_opts]}
