@@ -150,7 +150,10 @@ class Inbox:
         deadline = time.monotonic() + within_s
         with suppress(queue.Empty):
             while len(taken) < most and isinstance(taken[-1], behind):
-                taken.append(self._queue.get(timeout=max(0.0, deadline - time.monotonic())))
+                if self._queue.empty():
+                    taken.append(self._queue.get(timeout=max(0.0, deadline - time.monotonic())))
+                else:
+                    taken.append(self._queue.get())
 
 
 def _result(future: Future[Outcome]) -> Outcome:

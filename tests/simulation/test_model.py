@@ -270,7 +270,7 @@ class Engines(RuleBasedStateMachine):
         self.engine = None
 
     def _die(self) -> None:
-        self.process.left = 0
+        self.process.left, self.process.last_is_written = 0, False
         self.seen.note_begun()
         with suppress(StorageError):
             self.states.close()

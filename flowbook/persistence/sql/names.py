@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 _MARK = "\x10"
@@ -10,6 +11,7 @@ _UNSTORABLE = re.compile("[\0\x10\ud800-\udfff]")
 _ESCAPED = re.compile("\x10([0-9a-f]{4})")
 
 
+@lru_cache(maxsize=1024)  # an atom has three rows, and few kinds of them
 def quoted(name: str) -> str:
     """Return ``name`` with NULs, lone surrogates and the mark itself as a mark and four hexadecimal digits.
 
