@@ -39,7 +39,7 @@ class _Space:
         self.since = 0.0
         self.lease_until = 0.0
         self.rows: dict[str, dict[str, _Kept]] = {}
-        self.appended: dict[str, dict[str, list[_Kept]]] = {}
+        self.appended: dict[str, dict[str, _Kept | list[_Kept]]] = {}  # one row stands alone, as most do: see `_append`
         self.requests: dict[str, Row] = {}
 
 
@@ -102,7 +102,7 @@ class MemoryBackend(Backend):
                 if of_kind and (kinds is None or kind in kinds)
             }
             appended = {
-                kind: {key: [read(kind, key, kept) for kept in many] for key, many in of_kind.items()}
+                kind: {key: [read(kind, key, kept) for kept in _each(many)] for key, many in of_kind.items()}
                 for kind, of_kind in space.appended.items()
                 if of_kind and (kinds is None or kind in kinds)
             }
@@ -213,14 +213,29 @@ def _apply(space: _Space, changes: Sequence[Change]) -> None:
                 rows[kind] = {key: row}
         elif type(change) is Append:
             kind, key, row = change
-            if kind not in appended:
-                appended[kind] = {key: [row]}
-            elif key in appended[kind]:
-                appended[kind][key].append(row)
+            try:
+                of_kind = appended[kind]
+            except KeyError:
+                of_kind = appended[kind] = {}
+            if key in of_kind:
+                _append(of_kind, key, row)
             else:
-                appended[kind][key] = [row]
+                of_kind[key] = row
         else:
             _forget(space, change)
+
+
+def _append(of_kind: dict[str, _Kept | list[_Kept]], key: str, row: _Kept) -> None:
+    """Add a row behind others; the first alone needs no list, which each search for garbage would go through."""
+    earlier = of_kind[key]
+    if isinstance(earlier, list):
+        earlier.append(row)
+    else:
+        of_kind[key] = [earlier, row]
+
+
+def _each(kept: _Kept | list[_Kept]) -> Sequence[_Kept]:
+    return kept if isinstance(kept, list) else (kept,)
 
 
 def _forget(space: _Space, change: Change) -> None:

@@ -2,8 +2,9 @@
 
 For each backend and shape it prints microseconds of the processor an atom, at both sizes, and their ratio; what one
 atom and one edge take in memory; and how long after ``load`` the first new atom of a run that was half done starts.
-Sizes are interleaved, and the least of all rounds is shown. Time that the disk takes is not counted; where the system
-has a folder in memory, files go there, so that nobody waits for a disk either. ``--help`` tells the options.
+Sizes are interleaved, small flows are measured many together, and the least of all rounds is shown. Time that the disk
+takes is not counted; where the system has a folder in memory, files go there, so that nobody waits for a disk either.
+``--help`` tells the options.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import page
 from page import Goal, NotMeasured, goal
@@ -51,6 +53,8 @@ COMPILED_ELSE_WITHIN_S = 2.0
 ENTERED_WITHIN_S = 2.0
 ATOM_BYTES, LINK_BYTES = 1536, 100
 COUNTED_ATOMS = 20_000
+SERIES_ATOMS = 20_000
+"""How many atoms are measured together, at least: those of a series of small flows, or of a large one."""
 
 URLS = {"memory": "memory:", "sqlite": "sqlite:///{folder}/runs.db", "dir": "dir:{folder}/runs"}
 
@@ -152,35 +156,51 @@ class Case:
 
 
 def taken(shape: Callable[[int], Flow], count: int, url: str) -> Iterator[tuple[str, float]]:
-    """Yield what was measured, and the seconds of the processor that it took."""
+    """Yield what was measured, and the seconds of the processor that it took a flow: the mean of a series of flows.
+
+    A series is loaded before any of it runs, and garbage collected by hand only then: the garbage collector, which
+    Python starts by what was made, comes to many small flows as it does to a large one.
+    """
+    series = max(1, SERIES_ATOMS // count)
     with page.folder() as folder, fetch(url.format(folder=folder)) as backend:
-        engine, compiled = loaded(shape(count), backend, "run")
-        ran = seconds(engine.run)
-        yield "compile", compiled
-        yield "run", ran
-        yield "both", compiled + ran
-        yield "show", seconds(lambda: overview(backend, "run"))
+        for what, took in of_series(lambda: [shape(count) for _ in range(series)], count, backend):
+            yield what, took / series
 
-        leave_half(loaded(shape(count), backend, "half")[0], count)
-        engine, again = loaded(shape(count), backend, "half")
+
+def of_series(make: Callable[[], list[Flow]], count: int, backend: Backend) -> Iterator[tuple[str, float]]:
+    """Yield what was measured of all flows of a series, and the seconds of the processor that it took together."""
+    loads, compiled = loaded(make(), backend, "run")
+    ran = sum(seconds(engine.run) for engine in loads)
+    yield "compile", compiled
+    yield "run", ran
+    yield "both", compiled + ran
+    yield "show", sum(seconds(partial(overview, backend, engine.run_id)) for engine in loads)
+
+    for engine in loaded(make(), backend, "half")[0]:
+        leave_half(engine, count)
+    loads, again = loaded(make(), backend, "half")
+    entered = resumed = 0.0
+    for engine in loads:
         states = engine.run_iter()
-        entered = seconds(lambda: next(state for state in states if state == "WAITING"))
-        yield ENTER, again + entered
-        yield "resume", entered + seconds(lambda: list(states))
+        entered += seconds(partial(next, (state for state in states if state == "WAITING")))
+        resumed += seconds(partial(list, states))
+    yield ENTER, again + entered
+    yield "resume", entered + resumed
 
-        engine, _ = loaded(LinearFlow("all").add(shape(count), Fails("last")), backend, "revert")
-        yield "revert", seconds(lambda: list(engine.run_iter()))
-        assert engine.state is FlowState.REVERTED
+    flows = [LinearFlow("all").add(flow, Fails("last")) for flow in make()]
+    loads, _ = loaded(flows, backend, "revert")
+    yield "revert", sum(seconds(partial(list, engine.run_iter())) for engine in loads)
+    assert all(engine.state is FlowState.REVERTED for engine in loads)
 
 
-def loaded(flow: Flow, backend: Backend, run_id: str) -> tuple[Engine, float]:
-    """Return an engine, and the seconds that loading took: compiling, for the most part."""
+def loaded(flows: Sequence[Flow], backend: Backend, run_id: str) -> tuple[list[Engine], float]:
+    """Return an engine for each flow, and the seconds that loading took: compiling, for the most part."""
     gc.collect()
     began = time.process_time()
-    engine = engines.load(flow, backend=backend, run_id=run_id)
+    loads = [engines.load(flow, backend=backend, run_id=f"{run_id}-{number}") for number, flow in enumerate(flows)]
     took = time.process_time() - began
     gc.collect()
-    return engine, took
+    return loads, took
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -303,7 +323,7 @@ def main() -> None:
     cases = [Case(backend, shape) for backend in given.backends for shape in given.shapes]
     for number in range(given.rounds):
         for case in cases:
-            for count in (small, small, large, small):
+            for count in (small, large, small):
                 case.measure(count)
             print(f"round {number + 1}: {case.backend} {case.shape}", file=sys.stderr, flush=True)
     kept = {shape: kept_bytes(SHAPES[shape], min(large, COUNTED_ATOMS)) for shape in given.shapes}
