@@ -382,9 +382,9 @@ def test_backend_upgrade_says_from_which_schema_to_which(tmp_path: Path) -> None
     script = flowbook(tmp_path, "backend", "upgrade", "--print-sql")
     assert script.code == 0
     assert "CREATE TABLE records" in script.out
-    assert flowbook(tmp_path, "backend", "upgrade").err == "upgraded sqlite:///flowbook.db from schema none to 0002\n"
+    assert flowbook(tmp_path, "backend", "upgrade").err == "upgraded sqlite:///flowbook.db from schema none to 0003\n"
     again = flowbook(tmp_path, "backend", "upgrade")
-    assert (again.code, again.err) == (0, "nothing to do: sqlite:///flowbook.db has schema 0002, the newest\n")
+    assert (again.code, again.err) == (0, "nothing to do: sqlite:///flowbook.db has schema 0003, the newest\n")
     nothing = flowbook(tmp_path, "backend", "upgrade", "--print-sql")
     assert (nothing.out, "nothing to do" in nothing.err) == ("", True)
 
@@ -392,7 +392,7 @@ def test_backend_upgrade_says_from_which_schema_to_which(tmp_path: Path) -> None
 def test_backend_upgrade_makes_a_storage_but_its_script_does_not(tmp_path: Path) -> None:
     assert "CREATE TABLE records" in flowbook(tmp_path, "backend", "upgrade", "--print-sql").out
     assert list(tmp_path.iterdir()) == []
-    assert flowbook(tmp_path, "backend", "upgrade").err == "made sqlite:///flowbook.db with schema 0002\n"
+    assert flowbook(tmp_path, "backend", "upgrade").err == "made sqlite:///flowbook.db with schema 0003\n"
     assert (tmp_path / "flowbook.db").exists()
 
 

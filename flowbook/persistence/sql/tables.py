@@ -26,7 +26,7 @@ from sqlalchemy import (
     insert,
 )
 
-REVISIONS: Final = ("0001", "0002")
+REVISIONS: Final = ("0001", "0002", "0003")
 """The schema's revisions, oldest first: the names of the modules under ``migrations/versions``."""
 
 NAME_LIMIT_BYTES: Final = 1000
@@ -98,7 +98,6 @@ RECORDS: Final = Table(
     Column("kind", _NAME, primary_key=True),
     Column("key", _NAME, primary_key=True),
     Column("data", _DOCUMENT, nullable=False),
-    sqlite_with_rowid=False,  # the records of a flow lie side by side
 )
 
 APPENDED: Final = Table(
