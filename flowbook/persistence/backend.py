@@ -8,7 +8,7 @@ and stands under the claim it was based on, so two engines can never both win. B
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol, Self
@@ -84,6 +84,9 @@ class FlowRecords:
         return self.rows.get(kind, {})
 
 
+Wanted = Callable[[FlowRecords], Iterable[str]]
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A wish that another process posted for the owner of a key, such as ``{"do": "suspend"}``.
@@ -132,10 +135,11 @@ class Backend(Protocol):
         Raises NotFound when the flow has no ``flow`` record, Damaged when a record cannot be read.
         """
 
-    def look(self, flow: str, kinds: Sequence[str] | None = None) -> FlowRecords:
+    def look(self, flow: str, kinds: Sequence[str] | None = None, wanted: Wanted | None = None) -> FlowRecords:
         """Return what `load` does, to those who want few of many rows.
 
-        Each may be left undecoded until it is asked for, and Damaged be raised only then.
+        Each may be left undecoded until it is asked for, and Damaged be raised only then. ``wanted``, told the rows any
+        number of times, or never, returns the keys whose appended rows must be there; it must use no backend.
         """
         return self.load(flow, kinds)
 

@@ -26,6 +26,7 @@ from flowbook.persistence.backend import Backend, Fence, Query
 from flowbook.persistence.changes import Append, Delete, Put
 from flowbook.persistence.options import hide_secrets
 from flowbook.persistence.owners import current_owner
+from flowbook.testing.backend_looks import LooksContract
 from flowbook.testing.backend_ownership import FenceContract, OwnersContract
 from flowbook.testing.backend_records import NamesContract, RecordsContract
 from flowbook.testing.backend_samples import FLOW_ROW, begin, ids, stranger
@@ -206,7 +207,9 @@ def _in_threads(work: Callable[[int], None]) -> None:
         raise errors[0]
 
 
-class BackendContract(RecordsContract, NamesContract, FenceContract, OwnersContract, FindingContract, SharingContract):
+class BackendContract(
+    RecordsContract, LooksContract, NamesContract, FenceContract, OwnersContract, FindingContract, SharingContract
+):
     """Every `Backend` passes this: subclass it as ``Test…`` and give it a ``backend`` fixture."""
 
     @pytest.fixture

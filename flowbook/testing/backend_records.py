@@ -13,7 +13,7 @@ from flowbook.exceptions import NotFound, TooLarge
 from flowbook.persistence.backend import Backend, Query
 from flowbook.persistence.changes import Append, Change, Delete, Inline, Put
 from flowbook.persistence.owners import current_owner
-from flowbook.testing.backend_samples import FLOW_ROW, begin, decoded, ids
+from flowbook.testing.backend_samples import FLOW_ROW, begin, ids
 
 JSON_VALUES = [
     None,
@@ -195,20 +195,6 @@ class RecordsContract:
         records = backend.load("f", kinds)
         assert set(records.rows) == rows
         assert set(records.appended) == appended
-
-    @pytest.mark.parametrize("kinds", [None, ["atom"], ["flow", "try"], ["request"], []])
-    def test_what_is_looked_at_is_what_is_loaded(self, backend: Backend, kinds: Sequence[str] | None) -> None:
-        claim = begin(backend)
-        for number in range(3):
-            words = {"state": f"S{number}", "text": '"}],[', "é\n": [number]}
-            changes = [Put("atom", f"a{number}", words), Put('at"om', "é", words)]
-            claim = backend.commit(claim, [*changes, Append("try", "a0", words), Append("try", '"', words)])
-        backend.post("flow:f", {"do": "suspend"})
-        assert decoded(backend.look("f", kinds)) == backend.load("f", kinds)
-        backend.renew(claim, lease_s=0)
-        assert decoded(backend.look("f", kinds)) == backend.load("f", kinds)
-        with pytest.raises(NotFound):
-            backend.look("g", kinds)
 
     def test_a_flow_without_a_record_is_not_found(self, backend: Backend) -> None:
         claim = backend.claim("flow:f", current_owner(), lease_s=60)

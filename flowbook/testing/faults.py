@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from flowbook.persistence.backend import Backend, Claim, Fence, FlowRecords, FlowSummary, Query, Request
+from flowbook.persistence.backend import Backend, Claim, Fence, FlowRecords, FlowSummary, Query, Request, Wanted
 from flowbook.persistence.changes import Change, Row
 from flowbook.persistence.owners import Owner
 
@@ -61,10 +61,10 @@ class Counting(Backend):
         self.count("load")
         return self.inner.load(flow, kinds)
 
-    def look(self, flow: str, kinds: Sequence[str] | None = None) -> FlowRecords:
+    def look(self, flow: str, kinds: Sequence[str] | None = None, wanted: Wanted | None = None) -> FlowRecords:
         """Pass on, counted."""
         self.count("look")
-        return self.inner.look(flow, kinds)
+        return self.inner.look(flow, kinds, wanted)
 
     def claim(self, key: str, owner: Owner, *, lease_s: float, take_over: bool = False) -> Claim:
         """Pass on, counted."""

@@ -74,12 +74,16 @@ class AtomReport:
 
 def view_atom(backend: Backend, run_id: str, name: str) -> AtomReport:
     """Return all that the logbook tells of one atom. Raises NotFound, Damaged and NewerSchema."""
-    recorded = look_into(backend, run_id, _KINDS)
-    plan = recorded.plans([name]).get(name)
-    if plan is None and name not in recorded.records.kind("atom"):
-        raise NotFound("atom", name, tuple(recorded.names()))
+
+    def choose(recorded: Recorded) -> tuple[Sequence[str], Mapping[str, Any]]:
+        plan = recorded.plans([name]).get(name)
+        if plan is None and name not in recorded.records.kind("atom"):
+            raise NotFound("atom", name, tuple(recorded.names()))
+        return [name], plan or {}
+
+    recorded, plan = look_into(backend, run_id, _KINDS, choose)
     records, state = recorded.part([name]), recorded.row["state"]
-    atom = atom_of(records, name, plan or {})
+    atom = atom_of(records, name, plan)
     pending = atom.state == AtomState.PENDING
     waits = dict(_not_done_before(recorded, name)) if pending else {}
     why_not = _why_not(state, owner_of_run(backend, run_id), waits) if pending else ()
@@ -87,7 +91,7 @@ def view_atom(backend: Backend, run_id: str, name: str) -> AtomReport:
         records.flow,
         state,
         atom,
-        {symbol: tuple(_sources(recorded, symbol)) for symbol in (plan or {}).get("requires", ())},
+        {symbol: tuple(_sources(recorded, symbol)) for symbol in plan.get("requires", ())},
         tuple(map(_attempt, records.appended.get("attempt", {}).get(name, ()))),
         tuple(_rounds(records.appended.get("history", {}).get(name, ()))),
         waits,

@@ -152,12 +152,29 @@ def read_run(backend: Backend, run_id: str, kinds: Sequence[str] | None = None) 
     return _recorded(checked(backend.load(run_id, kinds), backend.url, SCHEMA), backend.url)
 
 
-def look_into(backend: Backend, run_id: str, kinds: Sequence[str]) -> Recorded:
-    """Return the same where few of many atoms are shown: their records are not checked, but for those in a `part`."""
-    records = backend.look(run_id, kinds)
-    others = {kind: rows for kind, rows in records.rows.items() if kind != "atom"}
-    checked(FlowRecords(records.flow, others), backend.url, SCHEMA)
-    return _recorded(records, backend.url)
+def look_into(
+    backend: Backend, run_id: str, kinds: Sequence[str], choose: Callable[[Recorded], tuple[Iterable[str], _T]]
+) -> tuple[Recorded, _T]:
+    """Return the same where few of many atoms are shown, and what ``choose`` returns beside their names.
+
+    What was appended of other atoms may be missing, and to ``choose`` that of all. No records of atoms are checked but
+    those in a `part`.
+    """
+    chosen: list[tuple[Recorded, _T]] = []
+
+    def wanted(records: FlowRecords) -> Iterable[str]:
+        others = {kind: rows for kind, rows in records.rows.items() if kind != "atom"}
+        checked(FlowRecords(records.flow, others), backend.url, SCHEMA)
+        recorded = _recorded(records, backend.url)
+        names, more = choose(recorded)
+        chosen[:] = [(recorded, more)]
+        return names
+
+    records = backend.look(run_id, kinds, wanted)
+    if not chosen or chosen[0][0].records.rows is not records.rows:  # of these nobody has been asked
+        wanted(records)
+    ((recorded, more),) = chosen
+    return recorded._replace(records=records), more
 
 
 def _recorded(records: FlowRecords, url: str) -> Recorded:

@@ -58,10 +58,14 @@ def overview(
 
     ``states`` and ``names`` ask for few atoms as in `narrowed`. Raises NotFound, Damaged and NewerSchema.
     """
-    recorded = look_into(backend, run_id, KINDS)
-    atoms = _Atoms.of(recorded)
-    chosen = atoms.narrowed(states, names)
-    shown = chosen.first(most)
+
+    def choose(recorded: Recorded) -> tuple[Sequence[str], tuple[_Atoms, _Atoms, _Atoms]]:
+        atoms = _Atoms.of(recorded)
+        chosen = atoms.narrowed(states, names)
+        shown = chosen.first(most)
+        return shown.names, (atoms, chosen, shown)
+
+    recorded, (atoms, chosen, shown) = look_into(backend, run_id, KINDS, choose)
     part, plans = recorded.part(shown.names), recorded.plans(frozenset(shown.names))
     views = [atom_of(part, name, plans.get(name, {})) for name in shown.names]
     return Overview(

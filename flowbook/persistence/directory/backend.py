@@ -22,7 +22,7 @@ from typing import Final
 
 from flowbook.clock import Clock, SystemClock, to_text
 from flowbook.exceptions import Damaged, FlowOwned, NotPossible, OwnershipLost
-from flowbook.persistence.backend import Backend, Claim, Fence, FlowRecords, FlowSummary, Query, Request
+from flowbook.persistence.backend import Backend, Claim, Fence, FlowRecords, FlowSummary, Query, Request, Wanted
 from flowbook.persistence.changes import Change, Put, Row
 from flowbook.persistence.contents import Contents, change_text
 from flowbook.persistence.directory.files import Files, LocalFiles, meaning_of
@@ -102,7 +102,7 @@ class DirectoryBackend(Backend):
         with self._translated():
             return records_of(self._root, flow, kinds)
 
-    def look(self, flow: str, kinds: Sequence[str] | None = None) -> FlowRecords:
+    def look(self, flow: str, kinds: Sequence[str] | None = None, wanted: Wanted | None = None) -> FlowRecords:
         """Return the same; of a run that has been summed up each row is decoded when it is asked for."""
         with self._translated():
             return undecoded_records_of(self._root, flow, kinds)

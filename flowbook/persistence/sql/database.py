@@ -86,6 +86,10 @@ class Database(Sender, ABC):
         """Begin a transaction that will write."""
 
     @abstractmethod
+    def begin_reading(self, cursor: DBAPICursor) -> bool:
+        """Begin a transaction that sees one state; return False, and begin none, where a writer would wait for it."""
+
+    @abstractmethod
     def tables(self, cursor: DBAPICursor) -> Collection[str]:
         """Return the names of the tables in the database."""
 
@@ -162,6 +166,24 @@ class Database(Sender, ABC):
                 raise
 
         return self._patiently(rows)
+
+    def read_as_one(self, work: Callable[[DBAPICursor], _Result]) -> _Result | None:
+        """Return what ``work`` reads of one state of the database, or None where only one statement can do that.
+
+        So it is where a writer would wait for us, there is no database yet, or trouble came that may pass.
+        """
+        session = self._patiently(self.session)
+
+        def result() -> _Result | None:
+            try:
+                return work(session.cursor) if self.begin_reading(session.cursor) else None
+            finally:
+                self._sessions.roll_back(session)
+
+        try:
+            return self._guarded(result)
+        except (StorageBusy, Disconnected):
+            return None
 
     def write(
         self, work: Callable[[DBAPICursor], _Result], *, settle: Callable[[DBAPICursor], _Result | None] | None = None

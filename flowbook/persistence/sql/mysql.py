@@ -113,6 +113,12 @@ class MysqlDatabase(Database):
         """Begin a transaction."""
         cursor.execute("BEGIN")
 
+    def begin_reading(self, cursor: DBAPICursor) -> bool:
+        """Begin a transaction that sees one state: that of its first query."""
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")  # of the next one alone
+        cursor.execute("START TRANSACTION READ ONLY")
+        return True
+
     def run_behind(self, cursor: Any, fence: str, values: Sequence[Any], batches: Sequence[Batch]) -> bool:
         """Run the fence and what stands behind it, as one query of several statements where there is little of it."""
         plain = inserts_of(batches)

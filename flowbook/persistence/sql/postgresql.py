@@ -39,6 +39,7 @@ _INDEX_ROW: Final = re.compile(r"index row size (\d+)")
 _PORT: Final = 5432
 _PASSED: Final = "EXISTS (SELECT FROM fence)"
 _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_BEGIN_READING: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _SCHEMA_LOCK: Final = 0x666C6F77626F6F6B
 """The number of the advisory lock under which the schema is altered."""
 
@@ -127,6 +128,11 @@ class PostgresqlDatabase(Database):
     def begin(self, cursor: DBAPICursor) -> None:
         """Begin a transaction."""
         cursor.execute(_BEGIN)
+
+    def begin_reading(self, cursor: DBAPICursor) -> bool:
+        """Begin a transaction that sees one state."""
+        cursor.execute(_BEGIN_READING)
+        return True
 
     def run_for_all(self, cursor: DBAPICursor, text: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run a statement that changes rows with each of ``rows``, in their order: many at once.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
@@ -110,14 +110,14 @@ def _owner_told(text: Any, url: str, claim: str) -> Owner:
         return UNREADABLE
 
 
-def loading(kinds: Sequence[str] | None) -> CompoundSelect[Any]:
+def loading(kinds: Sequence[str] | None, *, appended: bool = True) -> CompoundSelect[Any]:
     """Return the statement of `Backend.load`: one for all tables, so that it sees one state of the storage.
 
     Its parameter ``the_claim`` is left open. Asks for the ``flow`` record in any case: without it there is no flow.
+    Without ``appended`` it leaves to `loading_appended` what was appended.
     """
     # mypy knows no type for a literal column, so Any.
     kept: Any = select(literal_column(str(_IN_RECORDS)), literal_column("0"), *_columns(RECORDS))
-    appended: Any = select(literal_column(str(_IN_APPENDED)), APPENDED.c.id, *_columns(APPENDED))
     posted: Any = select(
         literal_column(str(_IN_RECORDS)),
         literal_column("0"),
@@ -130,8 +130,18 @@ def loading(kinds: Sequence[str] | None) -> CompoundSelect[Any]:
     return union_all(
         *([posted.where(REQUESTS.c.claim == of_flow)] if wants_requests else []),
         kept.where(RECORDS.c.claim == of_flow, *_of_kinds(RECORDS, None if kinds is None else ["flow", *kinds])),
-        appended.where(APPENDED.c.claim == of_flow, *_of_kinds(APPENDED, kinds)),
+        *([_appended_rows().where(APPENDED.c.claim == of_flow, *_of_kinds(APPENDED, kinds))] if appended else []),
     )
+
+
+def loading_appended(flow: str, kinds: Sequence[str] | None, keys: Collection[str]) -> Select[Any]:
+    """Return the statement for what was appended under these keys: of these kinds, or of all."""
+    of_keys = APPENDED.c.key.in_([quoted(key) for key in keys])
+    return _appended_rows().where(APPENDED.c.claim == f"flow:{quoted(flow)}", *_of_kinds(APPENDED, kinds), of_keys)
+
+
+def _appended_rows() -> Select[Any]:
+    return select(literal_column(str(_IN_APPENDED)), APPENDED.c.id, *_columns(APPENDED))
 
 
 def _columns(table: Table) -> tuple[ColumnElement[str], ...]:
@@ -156,17 +166,18 @@ def records_of(flow: str, found: list[Any], kinds: Sequence[str] | None, url: st
 def undecoded_records_of(flow: str, found: list[Any], kinds: Sequence[str] | None, url: str) -> FlowRecords | None:
     """Return the same as `records_of`, each row to be decoded when it is asked for."""
     rows: dict[str, dict[str, Any]] = defaultdict(dict)
-    appended: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
     for kind, key, text in _named(_kept(found), flow, url):
         rows[kind][key] = text
+    kept = {kind: Undecoded(texts, url, kind) for kind, texts in rows.items()}
+    return _records(flow, kept, undecoded_appended_of(flow, found, url), kinds)
+
+
+def undecoded_appended_of(flow: str, found: list[Any], url: str) -> Mapping[str, UndecodedLists]:
+    """Return what was appended alone."""
+    appended: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
     for kind, key, text in _named(_appended(found), flow, url):
         appended[kind][key].append(text)
-    return _records(
-        flow,
-        {kind: Undecoded(texts, url, kind) for kind, texts in rows.items()},
-        {kind: UndecodedLists(dict(texts), url, kind) for kind, texts in appended.items()},
-        kinds,
-    )
+    return {kind: UndecodedLists(dict(texts), url, kind) for kind, texts in appended.items()}
 
 
 def _records(

@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
@@ -101,34 +102,35 @@ class SqliteDatabase(Database):
 
     def read(self, text: str, values: Sequence[Any]) -> list[Any]:
         """Return all rows of one statement; there are none in a file that does not exist, and reading makes none."""
+        return self._read_by(partial(super().read, text, values)) or []
+
+    def read_as_one(self, work: Callable[[DBAPICursor], _Result]) -> _Result | None:
+        """Return what ``work`` reads of one state of the file; None where there is none, or it has no log."""
+        return self._read_by(partial(super().read_as_one, work))
+
+    def _read_by(self, read: Callable[[], _Result]) -> _Result | None:
         if not self.is_open and not os.path.exists(self.path):
             self._check_directory()
-            return []
+            return None
         try:
-            return super().read(text, values)
+            return read()
         except Damaged:  # of one text perhaps, and the others are sound
             connection: Any = self.session().connection
             connection.text_factory = _text_or_bytes
             try:
-                return super().read(text, values)
+                return read()
             finally:
                 connection.text_factory = str
 
     def prepare(self) -> None:
         """Make the file if there is none, choose its journal, and see to its schema."""
-        self._create_file()
+        self._check_directory()
+        _create_file(self.path)
         self._identity = _identity(self.path)
         self._while_others_open(self._choose_journal)
         self._while_others_open(super().prepare)
         if self._liveness is not None:
             self._liveness.hold()
-
-    def _create_file(self) -> None:
-        """Make an empty file that only its owner may read; SQLite gives the files beside it the same mode."""
-        self._check_directory()
-        if not os.path.exists(self.path):
-            with suppress(FileExistsError):  # another process was quicker
-                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
     def _check_directory(self) -> None:
         parent = os.path.dirname(self.path)
@@ -186,6 +188,14 @@ class SqliteDatabase(Database):
             raise StorageUnavailable(self.url, "the file was moved, deleted or replaced while it was in use")
         cursor.execute("BEGIN IMMEDIATE")
 
+    def begin_reading(self, cursor: DBAPICursor) -> bool:
+        """Begin a transaction that sees one state, where a log keeps that for readers while others write."""
+        cursor.execute("PRAGMA journal_mode")
+        has_log: bool = cursor.fetchone() == ("wal",)
+        if has_log:
+            cursor.execute("BEGIN")
+        return has_log
+
     def run_for_all(self, cursor: DBAPICursor, text: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run a statement that changes rows with each of ``rows``, in their order.
 
@@ -229,6 +239,13 @@ def _text_or_bytes(data: bytes) -> str | bytes:
         return data.decode()
     except UnicodeDecodeError:
         return data
+
+
+def _create_file(path: str) -> None:
+    """Make an empty file, if there is none, that only its owner may read; SQLite makes those beside it like it."""
+    if not os.path.exists(path):
+        with suppress(FileExistsError):  # another process was quicker
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _identity(path: str) -> tuple[int, int]:

@@ -98,7 +98,8 @@ class Statements:
 
     def once(self, statement: ClauseElement) -> tuple[str, list[Any]]:
         """Return the text and the values of a statement that is made for one use."""
-        compiled: Any = statement.compile(dialect=self._dialect)  # its SQLCompiler is not typed by compile()
+        # compile() types no SQLCompiler; here it writes a mark for each value of a list.
+        compiled: Any = statement.compile(dialect=self._dialect, compile_kwargs={"render_postcompile": True})
         return str(compiled), [compiled.params[name] for name in compiled.positiontup]
 
     def kept(self, key: object, make: Callable[[], ClauseElement]) -> tuple[str, list[Any]]:

@@ -185,6 +185,7 @@ def everything(backend: SqlBackend) -> None:
     backend.renew(claim, lease_s=0)
     for kinds in (None, ("atom",), ("atom", "attempt", "request"), ()):
         backend.load("f", kinds)
+        backend.look("f", kinds, lambda records: ["a", "b"])
     backend.destroy("f")
     for verb in (backend.load, backend.destroy):
         with suppress(NotFound):
@@ -234,6 +235,17 @@ def test_loading_a_flow_of_10000_atoms_is_one_query(backend: SqlBackend) -> None
     records = backend.load("f")
     assert len(asked) == 1
     assert len(records.rows["atom"]) == len(records.appended["attempt"]) == 10_000
+
+
+def test_looking_at_few_of_10000_atoms_is_two_queries(backend: SqlBackend) -> None:
+    claim = begin(backend)
+    atoms = [Put("atom", f"a{number}", {"state": "SUCCESS"}) for number in range(10_000)]
+    backend.commit(claim, [*atoms, *(Append("attempt", f"a{number}", {}) for number in range(10_000))])
+    asked = recording(backend)
+    records = backend.look("f", None, lambda records: ["a7", "a1"])
+    assert [text.split()[0] for text, _ in asked].count("SELECT") == 2
+    assert len(records.rows["atom"]) == 10_000
+    assert set(records.appended["attempt"]) == {"a1", "a7"}
 
 
 def test_an_engine_takes_up_a_flow_of_10000_atoms_with_two_queries(backend: SqlBackend, tmp_path: Path) -> None:

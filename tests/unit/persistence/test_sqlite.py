@@ -25,7 +25,7 @@ from flowbook.persistence import Query
 from flowbook.persistence.changes import Append, Put
 from flowbook.persistence.owners import current_owner
 from flowbook.persistence.sql.backend import SqliteBackend
-from flowbook.testing.backend_samples import begin, ids, stranger
+from flowbook.testing.backend_samples import begin, decoded, ids, stranger
 
 
 @pytest.fixture
@@ -207,6 +207,9 @@ def test_a_damaged_record_is_named_and_other_flows_go_on(
     ask(path, f"UPDATE {table} SET data = {damage} WHERE claim = 'flow:f' AND kind IN ('atom', 'try')")
     with pytest.raises(Damaged):
         backend.load("f")
+    with pytest.raises(Damaged):
+        decoded(backend.look("f", None, lambda records: ["a"]))
+    assert set(decoded(backend.look("f", ["flow"], lambda records: ["a"])).rows) == {"flow"}
     assert set(backend.load("g").rows) == {"flow", "atom"}
     assert ids(backend, Query()) == ["f", "g"]
 

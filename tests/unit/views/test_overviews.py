@@ -12,8 +12,10 @@ from flowbook.engines import load
 from flowbook.exceptions import Damaged
 from flowbook.flows import LinearFlow, UnorderedFlow
 from flowbook.persistence import Backend, fetch
+from flowbook.persistence.backend import FlowRecords, Wanted
 from flowbook.persistence.changes import Put
 from flowbook.persistence.owners import current_owner
+from flowbook.testing.faults import Counting
 from flowbook.views import narrowed, view_run
 from flowbook.views.overviews import Overview, overview
 
@@ -117,6 +119,22 @@ def test_of_damaged_atoms_only_those_that_are_shown_are_told(backend: Backend) -
     with pytest.raises(Damaged, match="damaged") as caught:
         overview(backend, "r1", names="step-05")
     assert caught.value.why == "atom 'step-05' of run 'r1': attempt is 'many'"
+
+
+class Changing(Counting):
+    """Lets who looks choose among rows that are old when it returns."""
+
+    def look(self, flow: str, kinds: Sequence[str] | None = None, wanted: Wanted | None = None) -> FlowRecords:
+        assert wanted is not None
+        assert list(wanted(self.inner.load(flow, kinds))) == [BROKEN[0]]
+        damage(self.inner, BROKEN[0], revert_failure=None, state="REVERTED")
+        return self.inner.look(flow, kinds)
+
+
+def test_what_is_shown_is_chosen_among_the_rows_that_are_shown(backend: Backend) -> None:
+    shown = overview(Changing(backend), "r1", most=1)
+    assert names_of(shown) == [BROKEN[1]]
+    assert shown.run.counts == {"REVERTED": 19, "REVERT_FAILURE": 1}
 
 
 def test_an_overview_is_frozen(backend: Backend) -> None:
