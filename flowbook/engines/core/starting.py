@@ -6,19 +6,23 @@ from flowbook.engines.core import resolution, selection
 from flowbook.engines.core.messages import Decision, Event, Start
 from flowbook.engines.core.run import Run
 from flowbook.persistence.changes import Delete
-from flowbook.states import EXECUTE, REVERT, AtomEvent, AtomState, Direction, atom_after
+from flowbook.states import EXECUTE, REVERT, AtomEvent, AtomState, Direction, FlowState, atom_after
 
 UNDER_WAY = {EXECUTE: AtomState.RUNNING, REVERT: AtomState.REVERTING}
 STARTING = {EXECUTE: AtomEvent.START, REVERT: AtomEvent.REVERT}
 SUCCEEDING = {EXECUTE: AtomEvent.SUCCEED, REVERT: AtomEvent.REVERT_SUCCEED}
 FAILING = {EXECUTE: AtomEvent.FAIL, REVERT: AtomEvent.REVERT_FAIL}
+_RUNNING = FlowState.RUNNING
 
 
 def fill_slots(run: Run, decision: Decision, *, may_begin_rounds: bool) -> None:
     """Start what is queued as far as the window allows, in its order; what a full executor holds back lets others by.
 
+    Nothing is started unless the flow is RUNNING.
     A new round begins in a step of its own, so that what led there is told, and a wish to suspend heard, before it.
     """
+    if run.flow_state is not _RUNNING:
+        return
     windows = run.windows
     while run.queued and len(run.in_flight) < run.window:
         node = run.queue.popleft() if windows is None else windows.take(run.queue, run.queued)

@@ -15,8 +15,6 @@ from flowbook.engines.core.run import Run
 from flowbook.exceptions import InternalError
 from flowbook.states import FINISHED, FLOW_TRANSITIONS, AtomEvent, AtomState, FlowEvent, FlowState, atom_after
 
-RUNNING = FlowState.RUNNING
-
 
 def step(run: Run, messages: Sequence[Message]) -> Decision:
     """Take in ``messages`` in their order and return the one decision that answers them all.
@@ -32,8 +30,7 @@ def step(run: Run, messages: Sequence[Message]) -> Decision:
         ask = run.asks.popleft()
         (deciding if ask.question == DECIDE else resolution).put_question(run, ask, decision)
     if decision.ask is None:
-        if run.flow_state is RUNNING:
-            starting.fill_slots(run, decision, may_begin_rounds=not messages)
+        starting.fill_slots(run, decision, may_begin_rounds=not messages)
         if not run.in_flight and not decision.goes_on:
             _settle(run, decision)
     return decision

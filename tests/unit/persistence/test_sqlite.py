@@ -282,3 +282,20 @@ def test_rows_of_a_large_commit_are_all_there_in_their_order(backend: SqliteBack
     found = backend.load("f")
     assert found.kind("atom") == {str(number): {"n": number} for number in range(many)}
     assert found.appended["attempt"]["a"] == [{"n": number} for number in range(many)]
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="counts what the process reads as Linux does")
+def test_a_large_record_is_not_read_to_find_another(backend: SqliteBackend) -> None:
+    def read_bytes() -> int:
+        return int(Path("/proc/self/io").read_text(encoding="ascii").split()[1])  # rchar, the first field
+
+    large = 8 * 1024 * 1024  # more than SQLite keeps in memory
+    claim = begin(backend)
+    names = [f"a{number}" for number in range(9)]
+    rows = {name: {"text": "x" * large if name == "a4" else "small"} for name in names}
+    claim = backend.commit(claim, [Put("atom", name, row) for name, row in rows.items()])
+    before = read_bytes()
+    for name in names:
+        if name != "a4":
+            claim = backend.commit(claim, [Put("atom", name, {"text": "changed"})])
+    assert read_bytes() - before < large
