@@ -167,7 +167,7 @@ class Storage(Results):
     def absent(self, node: int, value: object) -> frozenset[int | str] | None:
         """Return the provided parts that a result does not have; None when it has them all."""
         save_as = self.plan.atom(node).save_as
-        if not save_as:
+        if not save_as or (len(save_as) == 1 and None in save_as.values()):  # all of it under one name, as mostly
             return None
         lacking = [index for index in save_as.values() if index is not None and not _has(value, index)]
         return frozenset(lacking) if lacking else None

@@ -9,10 +9,13 @@ from flowbook.exceptions import FlowFailed
 from flowbook.flows.plan import Heads, Plan
 from flowbook.flows.scopes import Provider
 from flowbook.persistence.changes import Inline
-from flowbook.states import EXECUTE, REVERT, Direction
+from flowbook.states import EXECUTE, REVERT, AtomState, Direction
 
 Source = tuple[str, Inline, int | str | None]
 """An argument's name, the handle of a value, and which part of the value is meant (None: all of it)."""
+
+
+_SUCCESS = AtomState.SUCCESS
 
 
 class NotProvided(FlowFailed):
@@ -36,16 +39,21 @@ def sources(run: Run, node: int, method: Direction | str) -> list[Source]:
     """
     arguments, heads = _wanted(run.plan, node, method)
     injected, inputs = run.injected.get(node), run.inputs
+    are_given, state, result = bool(injected or inputs), run.state, run.result
     found: list[Source] = []
     for argument, head in zip(arguments, heads, strict=True):
-        given = (injected and injected.get(argument.symbol)) or (inputs and inputs.get(argument.symbol))
-        if given:
-            found.append((argument.name, given, None))
-            continue
-        provider = nearest(run, head)
-        if provider is not None:
-            handle = run.result[provider.node]
-            assert handle is not None  # nearest() answers only with those that have one
+        if are_given:
+            given = (injected and injected.get(argument.symbol)) or inputs.get(argument.symbol)
+            if given:
+                found.append((argument.name, given, None))
+                continue
+        provider, handle = head, None
+        if head is not None and state[head.node] is _SUCCESS and not run.absent:
+            handle = result[head.node]
+        if handle is None:  # which is rare
+            provider = nearest(run, head)
+            handle = None if provider is None else result[provider.node]
+        if provider is not None and handle is not None:
             found.append((argument.name, handle, provider.index))
         elif not argument.optional:
             raise NotProvided(run.plan.names[node], argument.symbol)
