@@ -242,12 +242,13 @@ class Engine(Awaited):
 
     def _receive(self, run: Run) -> list[Message]:
         """Return all that has happened, as messages; wait for something, where nothing has."""
-        messages, self._at_hand = self._at_hand, []
+        messages, self._at_hand, now = self._at_hand, [], 0.0
         for item in self._inbox.take_waiting() if messages else self._wait(self._timers.patience_s(run)):
             if isinstance(item, Finished):
                 if self._attempts.take(item.start):
                     outcome = self._timers.outcome_of(item) if self._timers.ended else item.outcome()
-                    messages.append(self.storage.accept(item.start, self._clock.now(), outcome))
+                    now = now or self._clock.now()  # one time for all that are taken in together
+                    messages.append(self.storage.accept(item.start, now, outcome))
             elif isinstance(item, Wish):
                 self._answered += [Delete("request", item.request)] if item.request else []
                 messages.append(self._timers.cancel() if item.cancels else self._suspension())

@@ -195,13 +195,14 @@ def _atom_record(atom: Atom, places: dict[type, str]) -> dict[str, Any]:
     place = places.get(cls) if is_of_class else atom.place
     if place is None:
         place = places[cls] = atom.place
+    requires = atom.requires
     record: dict[str, Any] = {
         "name": atom.name,
         "kind": atom.kind,
-        "version": list(atom.version),
+        "version": [*atom.version],
         "place": place,
-        "requires": sorted(atom.requires),
-        "provides": list(atom.save_as),
+        "requires": sorted(requires) if requires else [],
+        "provides": [*atom.save_as],
     }
     if atom.optional:
         record["optional"] = sorted(atom.optional)

@@ -79,9 +79,10 @@ class Contents:
             elif verb == "append":
                 self.appended.setdefault(kind, {}).setdefault(key, []).append(row[0])
             else:
-                self._forget(kind, key)
+                self.forget(kind, key)
 
-    def _forget(self, kind: str, key: str) -> None:
+    def forget(self, kind: str, key: str) -> None:
+        """Delete what stands under a kind and a key."""
         _take_out(self.rows, kind, key)
         _take_out(self.appended, kind, key)
         if kind == "request":

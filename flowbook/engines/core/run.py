@@ -139,7 +139,7 @@ class Run:
         self.waiting: list[int] = [len(before) for before in plan.predecessors]
         self.blocking: dict[int, int] = {}
         self.queue: deque[int] = deque()
-        self.queued: set[int] = set()  # those in `queue` that are still meant
+        self.queued: set[int] = set()  # of those in `queue`, or held back by `windows`, the ones still meant
         self.in_flight: set[int] = set()
         self.wave = -1
         self.wave_of: list[int] = [-1] * size

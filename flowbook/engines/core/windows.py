@@ -10,7 +10,7 @@ class Windows:
     """How many attempts are in flight in each window, how many may be, and which nodes wait for a slot in theirs.
 
     ``window_of`` has the window of each node by its index, ``widths`` the slots of each, at least 1. A node whose
-    window is full lets those of other windows by, and none of its own.
+    window is full lets those of other windows by, and is taken before what comes to the queue of its own later.
     """
 
     __slots__ = ("_held", "_in_flight", "_widths", "_window_of")

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, InvalidStateError, wait
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any, Final
 
@@ -80,20 +80,17 @@ class AsyncExecutor:
 
     def shutdown(self) -> None:
         """Cancel what is queued and the coroutines that run, wait for them and for threads, and end both."""
-        if self._watch is not None:
-            self._watch.leave()
-        try:
+        with ExitStack() as ending:
+            if self._own is not None:
+                ending.callback(self._own.close)
+            ending.callback(self._threads.shutdown)
+            if self._watch is not None:
+                ending.callback(self._watch.leave)  # at last: the loop may end while we wait
             running = [future for future in tuple(self._tasks) if not future.cancel()]
             if running and not self._tell(self._cancel, *running):
                 for future in running:  # the loop is closed: they are not run to their ends
                     self._end(future, _failed(asyncio.CancelledError()))
             wait(running)
-        finally:
-            try:
-                self._threads.shutdown()
-            finally:
-                if self._own is not None:
-                    self._own.close()
 
     def _interrupt(self) -> None:
         """End all attempts, since their loop will not; called in the thread that watches it."""

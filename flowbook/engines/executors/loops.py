@@ -39,7 +39,7 @@ def awaited_by(loop: AbstractEventLoop) -> Iterator[None]:
 
 
 class LoopWatch:
-    """Looks at a caller's loop once a second, and calls ``on_end`` once when it will run nothing any more.
+    """Looks at a caller's loop once a second, and calls ``on_end`` at each look while it will run nothing any more.
 
     That is when it was closed, or left behind when the program ended. A loop that does so without cancelling its tasks
     tells nobody of it.
@@ -61,7 +61,6 @@ class LoopWatch:
             is_left = not (self._loop.is_running() or threading.main_thread().is_alive())
             if is_left or self._loop.is_closed():
                 self._on_end()
-                return
 
 
 class OwnLoop:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Final
 
-from flowbook.persistence.changes import Append, Change, Delete, Put
+from flowbook.persistence.changes import Change, Delete, Put
 from flowbook.persistence.contents import Contents
 from flowbook.persistence.directory.journal import Journal
 
 _MOST_BYTES: Final = 16 * 1024 * 1024
-_VERBS: Final[Mapping[type[Change], str]] = {Put: "put", Append: "append", Delete: "delete"}
 _NOTHING: Final = -1
 
 
@@ -41,9 +40,16 @@ class Kept(Contents):
             self.rows.clear()
             self.appended.clear()
             return
-        self.take(
-            (_VERBS[type(change)], change.kind, change.key, text) for change, text in zip(changes, texts, strict=True)
-        )
+        rows, appended = self.rows, self.appended
+        for change, text in zip(changes, texts, strict=True):
+            if isinstance(change, Delete):
+                self.forget(change.kind, change.key)
+                continue
+            kind, key, _ = change
+            if isinstance(change, Put):
+                rows.setdefault(kind, {})[key] = text
+            else:
+                appended.setdefault(kind, {}).setdefault(key, []).append(text)
         self._until = end  # at last: after an interrupt they are not all
 
     def texts(self) -> Iterator[str]:

@@ -18,7 +18,7 @@ from flowbook.engines import executors
 from flowbook.engines.context import Context, Outcome
 from flowbook.engines.executors.base import attempt
 from flowbook.engines.executors.coroutines import AsyncExecutor
-from flowbook.engines.executors.loops import awaited_by
+from flowbook.engines.executors.loops import LoopLeft, LoopWatch, awaited_by
 from flowbook.engines.executors.routing import RoutingExecutor, executor_for
 from flowbook.engines.options import Options
 from flowbook.exceptions import NotPossible
@@ -382,6 +382,50 @@ def test_one_whose_loop_was_closed_takes_no_work_and_leaves_no_future_open() -> 
         submit(executor, Hold("late"))
     executor.shutdown()
     assert failed_as(future) is asyncio.CancelledError
+
+
+class Called(asyncio.SelectorEventLoop):
+    """A loop that says when somebody has called something in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.called = threading.Event()
+
+    def call_soon_threadsafe(self, *args: Any, **options: Any) -> asyncio.Handle:
+        handle = super().call_soon_threadsafe(*args, **options)
+        self.called.set()
+        return handle
+
+
+@pytest.mark.slow
+def test_one_whose_loop_is_closed_while_it_is_shut_down_leaves_no_future_open() -> None:
+    loop = Called()
+    loop.set_exception_handler(lambda *_: None)  # it would tell of the task that is left
+    with awaited_by(loop):
+        executor = AsyncExecutor()
+    hold = Hold()
+    future = submit(executor, hold)
+    loop.call_soon(loop.call_soon, loop.call_soon, loop.stop)
+    loop.run_forever()
+    assert hold.begun.is_set()
+    loop.called.clear()
+    ending = threading.Thread(target=executor.shutdown, daemon=True)
+    ending.start()
+    assert loop.called.wait(30)  # it is to cancel the task, and will not
+    loop.close()
+    ending.join(30)
+    assert not ending.is_alive()
+    assert failed_as(future) is LoopLeft
+
+
+@pytest.mark.slow
+def test_a_loop_that_has_ended_is_told_of_at_each_look() -> None:
+    loop, told = asyncio.new_event_loop(), threading.Semaphore(0)
+    loop.close()
+    watch = LoopWatch(loop, told.release)
+    assert told.acquire(timeout=30)
+    assert told.acquire(timeout=30)
+    watch.leave()
 
 
 def test_the_window_is_that_of_the_executor_unless_another_is_asked_for(tmp_path: Path) -> None:

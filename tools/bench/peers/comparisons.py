@@ -117,7 +117,7 @@ def _durable(storage: str, name: str) -> Comparison:
     if storage == "postgresql":
         entries.append(Entry(DBOS, "dbos", "durable chain", "postgresql database"))
         entries.append(Entry(ABSURD, "absurd", "durable chain", "postgresql database"))
-    return Comparison(f"durable {storage}", f"{name}, durable chain", 1_000, tuple(entries))
+    return Comparison(f"durable {storage}", f"{name}, durable chain", 2_000, tuple(entries))
 
 
 def _resuming(storage: str) -> Comparison:
