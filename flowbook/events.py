@@ -53,7 +53,7 @@ Listener = Callable[[Notice], None]
 class Notifier:
     """Calls listeners in the order in which they were registered, those for one state and those for any alike.
 
-    A listener that raises is logged and harms nothing.
+    A listener that raises is logged and harms nothing. ``listeners`` are all of them, each with what it listens for.
     """
 
     def __init__(self) -> None:

@@ -20,6 +20,27 @@ from flowbook.testing.backend_records import HOSTILE_NAMES
 from flowbook.testing.backend_samples import begin, decoded
 
 
+class Writing:
+    """Writes to a flow each time that somebody looks at it; ``states`` are all that there were."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend, self._claim = backend, begin(backend)
+        self.states: list[FlowRecords] = []
+        self.write()
+
+    def write(self) -> None:
+        """Commit a change of two atoms and of what was appended to them."""
+        row = {"n": len(self.states)}
+        changes: list[Change] = [Put("atom", "a", row), Append("try", "a", row)]
+        self._claim = self._backend.commit(self._claim, [*changes, Delete("try", "b"), Append("try", "b", row)])
+        self.states.append(self._backend.load("f"))
+
+    def wanted(self, records: FlowRecords) -> Sequence[str]:
+        """Write, and return the keys of both."""
+        self.write()
+        return ["a", "b"]
+
+
 class LooksContract:
     """What is looked at is what was committed, or as much of it as is wanted."""
 
@@ -57,24 +78,11 @@ class LooksContract:
         assert _of_keys(keys, looked) == _of_keys(keys, backend.load("f", ["try"]))
 
     def test_it_is_of_one_state_whatever_is_written_meanwhile(self, backend: Backend, reopened: Backend) -> None:
-        claim, states = begin(backend), list[FlowRecords]()
-
-        def write() -> None:
-            nonlocal claim
-            row = {"n": len(states)}
-            changes: list[Change] = [Put("atom", "a", row), Append("try", "a", row)]
-            claim = backend.commit(claim, [*changes, Delete("try", "b"), Append("try", "b", row)])
-            states.append(backend.load("f"))
-
-        def wanted(records: FlowRecords) -> Sequence[str]:
-            write()
-            return ["a", "b"]
-
-        write()
+        writing = Writing(backend)
         for _ in range(3):
-            assert decoded(reopened.look("f", None, wanted)) in states
-        write()
-        assert decoded(reopened.look("f")) == states[-1]
+            assert decoded(reopened.look("f", None, writing.wanted)) in writing.states
+        writing.write()
+        assert decoded(reopened.look("f")) == writing.states[-1]
 
     def test_a_flow_that_is_destroyed_meanwhile_is_seen_whole(self, backend: Backend, reopened: Backend) -> None:
         claim = backend.commit(begin(backend), [Put("atom", "a", {}), Append("try", "a", {"n": 1})])

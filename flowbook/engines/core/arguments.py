@@ -14,7 +14,6 @@ from flowbook.states import EXECUTE, REVERT, AtomState, Direction
 Source = tuple[str, Inline, int | str | None]
 """An argument's name, the handle of a value, and which part of the value is meant (None: all of it)."""
 
-
 _SUCCESS = AtomState.SUCCESS
 
 

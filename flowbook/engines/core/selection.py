@@ -90,7 +90,7 @@ def ending_wave(run: Run, node: int) -> int:
 
     Nothing behind it then looks as if it had been ready before.
     """
-    scope = reverting_scope(run, node) if run.reverting else None
+    scope = reverting_scope(run, node)
     if scope is not None:
         run.wave_of[node] = max(run.wave_of[node], run.reverting[scope].wave)
     return run.wave_of[node]

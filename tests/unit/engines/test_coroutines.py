@@ -366,8 +366,8 @@ def test_shutdown_cancels_what_runs_and_waits_for_it() -> None:
     assert failed_as(future) is asyncio.CancelledError
 
 
-def test_one_whose_loop_was_closed_takes_no_work_and_leaves_no_future_open() -> None:
-    loop = asyncio.new_event_loop()
+def left_on(loop: asyncio.AbstractEventLoop) -> tuple[AsyncExecutor, Future[Outcome]]:
+    """Return an executor on a loop that runs no more, and what will become of the coroutine that is in the middle."""
     loop.set_exception_handler(lambda *_: None)  # it would tell of the task that is left
     with awaited_by(loop):
         executor = AsyncExecutor()
@@ -376,6 +376,12 @@ def test_one_whose_loop_was_closed_takes_no_work_and_leaves_no_future_open() -> 
     loop.call_soon(loop.call_soon, loop.call_soon, loop.stop)
     loop.run_forever()
     assert hold.begun.is_set()
+    return executor, future
+
+
+def test_one_whose_loop_was_closed_takes_no_work_and_leaves_no_future_open() -> None:
+    loop = asyncio.new_event_loop()
+    executor, future = left_on(loop)
     loop.close()
     assert not executor.stop(future)
     with pytest.raises(NotPossible, match="the event loop is closed"):
@@ -400,14 +406,7 @@ class Called(asyncio.SelectorEventLoop):
 @pytest.mark.slow
 def test_one_whose_loop_is_closed_while_it_is_shut_down_leaves_no_future_open() -> None:
     loop = Called()
-    loop.set_exception_handler(lambda *_: None)  # it would tell of the task that is left
-    with awaited_by(loop):
-        executor = AsyncExecutor()
-    hold = Hold()
-    future = submit(executor, hold)
-    loop.call_soon(loop.call_soon, loop.call_soon, loop.stop)
-    loop.run_forever()
-    assert hold.begun.is_set()
+    executor, future = left_on(loop)
     loop.called.clear()
     ending = threading.Thread(target=executor.shutdown, daemon=True)
     ending.start()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
@@ -10,9 +10,10 @@ import pytest
 from crash.proxy import Proxy, cut
 from crash.sql_storages import KINDS, Storage, server_of, storage_on
 from flowbook.exceptions import TooLarge
-from flowbook.persistence.backend import FlowRecords, Query
-from flowbook.persistence.changes import Append, Delete, Put
+from flowbook.persistence.backend import Query
+from flowbook.persistence.changes import Append, Put
 from flowbook.persistence.sql.backend import SqlBackend
+from flowbook.testing.backend_looks import Writing
 from flowbook.testing.backend_samples import FLOW_ROW, begin, decoded, ids
 
 ALIKE = [
@@ -91,27 +92,13 @@ def test_a_name_over_the_limit_is_refused_and_not_cut(backend: SqlBackend) -> No
 
 
 def test_a_look_is_of_one_state_wherever_the_connection_is_lost(storage: Storage, backend: SqlBackend) -> None:
-    claim, states = begin(backend), list[FlowRecords]()
-
-    def write() -> None:
-        nonlocal claim
-        row = {"n": len(states)}
-        changes = [Put("atom", "a", row), Append("try", "a", row)]
-        claim = backend.commit(claim, [*changes, Delete("try", "b"), Append("try", "b", row)])
-        states.append(backend.load("f"))
-
-    def wanted(records: FlowRecords) -> Sequence[str]:
-        write()
-        return ["a", "b"]
-
-    write()
-    lost = 0
+    writing, lost = Writing(backend), 0
     with Proxy(storage.port) as proxy, closing(storage.backend(proxy)) as looking:
         while not proxy.is_armed:
             looking.load("f")
             lost += 1
             proxy.arm(cut, at=lost)
-            assert decoded(looking.look("f", None, wanted)) in states
+            assert decoded(looking.look("f", None, writing.wanted)) in writing.states
     begins, queries, ends = 1, 2, 1
     assert lost > begins + queries + ends
 
