@@ -58,6 +58,7 @@ def _in_memory(found: Found) -> Sequence[Goal]:
         _times(found, "run chain", DASK, 1.5, "memory, chain of 10,000, against dask.get"),
         _times(found, "run fan", DASK, 1.0, "memory, fan of 10,000, against dask.get"),
         _times(found, "run layers", DASK, 4.0, "memory, DAG of 10,000 in layers of 100, against dask.get", BY_ORDER),
+        _times(found, "run layers", DASK, 4.0, "memory, DAG of 10,000 that hands on values, in layers of 100"),
         _times(found, "run wide layers", DASK, 4.0, "memory, DAG of 10,000 that hands on values, in layers of 1,000"),
         _times(found, "whole chain", TASKFLOW, 500, "memory, chain of 1,000 with its compile, against TaskFlow"),
         _times(found, "threads fan", BARE, 0.25, "memory, fan of 10,000 on 8 threads, of a bare pool"),
