@@ -26,6 +26,18 @@ def thread_of(executor: ThreadsExecutor) -> threading.Thread:
     return found
 
 
+class Slow:
+    """A call that tells that it has begun, and ends when it may."""
+
+    def __init__(self) -> None:
+        self.begun, self.may_end = threading.Event(), threading.Event()
+
+    def __call__(self) -> Outcome:
+        self.begun.set()
+        self.may_end.wait()
+        return Outcome("done")
+
+
 def test_no_more_threads_than_workers_are_made() -> None:
     executor = ThreadsExecutor(2)
     assert len({executor.submit(here).result().value for _ in range(20)}) <= 2
@@ -34,16 +46,10 @@ def test_no_more_threads_than_workers_are_made() -> None:
 
 def test_what_runs_is_waited_for_however_long_and_what_is_queued_is_cancelled() -> None:
     executor = ThreadsExecutor(1)
-    begun, may_end = threading.Event(), threading.Event()
-
-    def slow() -> Outcome:
-        begun.set()
-        may_end.wait()
-        return Outcome("done")
-
+    slow = Slow()
     running, queued = executor.submit(slow), executor.submit(here)
-    begun.wait()
-    queued.add_done_callback(lambda _: may_end.set())  # it is cancelled while the first one runs
+    slow.begun.wait()
+    queued.add_done_callback(lambda _: slow.may_end.set())  # it is cancelled while the first one runs
     executor.shutdown()
     assert running.result().value == "done"
     assert queued.cancelled()
@@ -51,19 +57,13 @@ def test_what_runs_is_waited_for_however_long_and_what_is_queued_is_cancelled() 
 
 def test_a_cancelled_call_is_not_made() -> None:
     executor = ThreadsExecutor(1)
-    begun, may_end = threading.Event(), threading.Event()
-
-    def slow() -> Outcome:
-        begun.set()
-        may_end.wait()
-        return Outcome()
-
+    slow = Slow()
     called: list[int] = []
     executor.submit(slow)
-    begun.wait()
+    slow.begun.wait()
     queued = executor.submit(lambda: Outcome(called.append(1)))
     assert queued.cancel()
-    may_end.set()
+    slow.may_end.set()
     executor.submit(here).result()  # behind it
     assert called == []
     executor.shutdown()
@@ -71,23 +71,17 @@ def test_a_cancelled_call_is_not_made() -> None:
 
 def test_a_call_says_how_far_it_is_and_tells_each_who_listens_once() -> None:
     executor = ThreadsExecutor(1)
-    begun, may_end = threading.Event(), threading.Event()
-
-    def slow() -> Outcome:
-        begun.set()
-        may_end.wait()
-        return Outcome("done")
-
+    slow = Slow()
     heard: list[tuple[str, Future[Outcome]]] = []
     call, queued = executor.submit(slow), executor.submit(here)
     for name in ("first", "second"):
         call.add_done_callback(lambda ended, name=name: heard.append((name, ended)))
-    begun.wait()
+    slow.begun.wait()
     assert (call.running(), call.done(), call.cancel(), call.cancelled()) == (True, False, False, False)
     assert (queued.running(), queued.done(), repr(queued)) == (False, False, "<_Call queued>")
     with pytest.raises(TimeoutError):
         call.result(timeout=0)
-    may_end.set()
+    slow.may_end.set()
     assert (call.result(60).value, call.exception()) == ("done", None)
     assert (call.running(), call.done(), call.cancel()) == (False, True, False)
     queued.result()  # behind it: by now all have been told
@@ -98,15 +92,9 @@ def test_a_call_says_how_far_it_is_and_tells_each_who_listens_once() -> None:
 
 def test_a_call_that_was_cancelled_stays_so() -> None:
     executor = ThreadsExecutor(1)
-    begun, may_end = threading.Event(), threading.Event()
-
-    def slow() -> Outcome:
-        begun.set()
-        may_end.wait()
-        return Outcome()
-
+    slow = Slow()
     executor.submit(slow)
-    begun.wait()
+    slow.begun.wait()
     queued = executor.submit(here)
     heard: list[Future[Outcome]] = []
     queued.add_done_callback(heard.append)
@@ -115,7 +103,7 @@ def test_a_call_that_was_cancelled_stays_so() -> None:
     assert (queued.cancelled(), queued.done(), queued.running(), heard) == (True, True, False, [queued])
     with pytest.raises(CancelledError):
         queued.result()
-    may_end.set()
+    slow.may_end.set()
     executor.shutdown()
     assert queued.cancelled()
 
